@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+#
+# libcore.la has every source of the library with its hidden symbols in reach: the tests and the
+# daemon link it. libusched.la is the same objects behind the version script.
+#
+# Append sources and headers, one layer a block, lowest layer first:
+#	libcore_la_SOURCES += lib/base/clock.c lib/base/clock.h
+# Headers that programs include (include/usched) go to public_headers.
+
+noinst_LTLIBRARIES += libcore.la
+lib_LTLIBRARIES += libusched.la
+public_headers =
+
+libcore_la_SOURCES =
+libcore_la_LIBADD = $(URCU_LIBS) $(NUMA_LIBS) -lpthread
+
+# L0 base
+
+# L1 arch: every CPU's files are listed here, so that each is in the tarball; one block is built.
+if ARCH_X86_64
+endif
+if ARCH_AARCH64
+endif
+if ARCH_GENERIC
+endif
+
+# L2 memory
+
+# L3 fiber
+
+# L4 worker
+
+# L5 preempt
+
+# L6 sync
+
+# L7 time, io
+
+# L9 shm
+
+# L10 runtime
+
+libusched_la_SOURCES =
+libusched_la_LIBADD = libcore.la
+libusched_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -no-undefined \
+	-Wl,--version-script=$(top_srcdir)/lib/libusched.map
+EXTRA_libusched_la_DEPENDENCIES = $(top_srcdir)/lib/libusched.map
+EXTRA_DIST += lib/libusched.map

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+#
+# One CUnit program per module: append its name to test_programs in the block of its layer. The
+# source tests/t_<module>.c is found by itself; libcore, the harness and CUnit are linked by default
+# (LDADD). Programs that a script drives go to check_PROGRAMS with an LDADD of their own.
+# Shell tests (tests/*.sh, exit 0, 1 or 77) go to test_scripts.
+
+test_programs =
+test_scripts =
+
+LDADD = tests/libharness.la libcore.la $(CUNIT_LIBS)
+
+check_LTLIBRARIES += tests/libharness.la
+tests_libharness_la_SOURCES = tests/harness.c tests/harness.h
+tests_libharness_la_CFLAGS = $(AM_CFLAGS) $(CUNIT_CFLAGS)
+
+# The harness itself
+test_programs += tests/t_harness
+
+# L0 base
+
+# L1 arch
+
+# L2 memory
+
+# L3 fiber
+
+# L4 worker
+
+# L5 preempt
+
+# L6 sync
+
+# L7 time, io
+
+# L9 shm
+
+# L10 runtime
+
+# daemon
+
+# ctl
+
+# examples, bench
+
+# Shell tests
+
+TEST_EXTENSIONS = .sh
+
+if HAVE_CUNIT
+check_PROGRAMS += $(test_programs)
+TESTS += $(test_programs)
+endif
+TESTS += $(test_scripts)
+EXTRA_DIST += $(test_scripts) tests/summary tests/launch tests/skips.txt
+
+# Each program runs under tests/launch: a time limit, and what a sanitizer or an emulator needs.
+LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/launch
+SH_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/launch
+AM_TESTS_ENVIRONMENT = \
+	USCHED_SRCDIR='$(abs_top_srcdir)'; export USCHED_SRCDIR; \
+	USCHED_BUILDDIR='$(abs_top_builddir)'; export USCHED_BUILDDIR; \
+	USCHED_SANITIZER='$(usched_sanitizer)'; export USCHED_SANITIZER; \
+	USCHED_ARCH='$(usched_arch)'; export USCHED_ARCH; \
+	USCHED_HOST_CPU='$(host_cpu)'; export USCHED_HOST_CPU; \
+	CC='$(CC)'; export CC;
+
+# One line over all programs, counted per case: "N passed, N failed, N skipped". It comes after
+# `make check`, whether that passed or not, and has an exit code of its own.
+.PHONY: check-summary
+check-summary:
+	@$(SHELL) $(top_srcdir)/tests/summary $(top_srcdir)/tests/skips.txt $(TEST_LOGS)
+
+if !HAVE_CUNIT
+check-local:
+	@echo "CUnit is not installed (Debian: libcunit1-dev), so only the shell tests ran" >&2
+endif
