@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef USCHED_USCHED_H
+#define USCHED_USCHED_H
+
+/*
+ * usched: preemptive fibers for C.
+ *
+ * A runtime owns workers, one per CPU that it may use. A worker runs fibers:
+ * functions with a stack of their own, written as plain blocking code. A fiber
+ * that computes without end, blocks in a system call or holds a libc lock does
+ * not stall the others of its worker: a tick stops it, and the worker goes on
+ * with another kernel thread.
+ *
+ * Conventions of every function here
+ *   Return     0, or a negative errno value. errno itself means nothing, since
+ *              a fiber may continue on another thread. Outputs are written on
+ *              success only, unless the function says otherwise.
+ *   Deadlines  absolute nanoseconds of CLOCK_MONOTONIC, as usched_now() counts
+ *              them; USCHED_FOREVER never expires; USCHED_NOW does not wait at
+ *              all: the call returns -EAGAIN where it would have had to.
+ *   Threads    "any thread" includes ordinary threads that usched knows nothing
+ *              of: there a call that must wait blocks the thread.
+ *   Switching  a call that "may switch" may return on another kernel thread;
+ *              keep no address of a thread-local variable across it.
+ *   Handlers   no function here may be called from a signal handler.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The version of these declarations; usched_version() tells the library's. */
+#define USCHED_VERSION_MAJOR 0
+#define USCHED_VERSION_MINOR 1
+#define USCHED_VERSION_PATCH 0
+
+#define USCHED_FOREVER UINT64_MAX	/* a deadline that never comes		*/
+#define USCHED_NOW     UINT64_C(0)	/* a deadline that has passed: no wait	*/
+
+#define USCHED_NAME_MAX 24		/* bytes of a name, the final zero included */
+
+struct usched_runtime;
+struct usched_channel;
+
+/* A fiber's handle: never reused, so a stale one gives -ESRCH. 0 is no fiber. */
+typedef uint64_t usched_fiber_t;
+
+/* ---------------------------------------------------------------- runtime */
+
+/* What stops a running fiber when its quantum is over. */
+enum usched_tick {
+	USCHED_TICK_AUTO,	/* the first of those below that works	*/
+	USCHED_TICK_PERF,	/* a perf event per carrier		*/
+	USCHED_TICK_TIMER,	/* a POSIX timer per carrier		*/
+	USCHED_TICK_TIMERFD,	/* one timerfd and directed signals	*/
+};
+
+#define USCHED_QUANTUM_OFF     UINT64_C(0)		/* no preemption */
+#define USCHED_QUANTUM_MIN_NS  UINT64_C(100000)		/* 100 us	 */
+#define USCHED_QUANTUM_MAX_NS  UINT64_C(1000000000)	/* 1 s		 */
+#define USCHED_QUANTUM_DEFAULT UINT64_MAX		/* 2 ms, or USCHED_QUANTUM */
+
+#define USCHED_RUNTIME_EMBEDDED 0x1u	/* never look for the daemon */
+
+struct usched_runtime_options {
+	size_t size;		/* sizeof(struct usched_runtime_options)		*/
+	const char *name;	/* shown by schedctl; NULL: the program's name		*/
+	unsigned int workers;	/* at most so many; 0: all CPUs of the affinity mask and
+				   the cgroup's quota					*/
+	unsigned int flags;	/* USCHED_RUNTIME_*					*/
+	uint64_t quantum_ns;	/* USCHED_QUANTUM_DEFAULT, _OFF, or between MIN and MAX	*/
+	enum usched_tick tick;
+	unsigned int carriers_max; /* kernel threads for fibers; 0: from the limits of the
+				      process (RLIMIT_NPROC, pids.max), at most 4096	*/
+	uint32_t fibers_max;	/* alive at one time; 0: 16,777,216			*/
+	const char *socket_directory; /* of the daemon; NULL: USCHED_SOCKET, or /run/usched */
+};
+
+#define USCHED_RUNTIME_OPTIONS_INIT \
+	{ sizeof(struct usched_runtime_options), NULL, 0, 0, USCHED_QUANTUM_DEFAULT, \
+	  USCHED_TICK_AUTO, 0, 0, NULL }
+
+/**
+ * usched_runtime_create() - start a runtime
+ * @runtime:	set to the new runtime
+ * @options:	NULL for the defaults; environment variables (usched(7)) override the
+ *		fields that they name
+ *
+ * A process may have up to 63 runtimes; they share nothing but the CPUs.
+ *
+ * Return:	0
+ * Errors:	-EINVAL  an option or an environment variable is out of range (a
+ *			 message on stderr says which, why and what is allowed)
+ *		-ENOMEM, -EAGAIN  no memory, no threads
+ *		-ENOTSUP the CPU or kernel lacks what the switch needs
+ *		-EMFILE  63 runtimes exist already
+ * Ownership:	free with usched_runtime_destroy().
+ * May switch:	no
+ * Callable from: any thread that is not a fiber
+ */
+int usched_runtime_create(struct usched_runtime **runtime,
+			  const struct usched_runtime_options *options);
+
+/**
+ * usched_runtime_destroy() - wait for the last fiber, then stop and free
+ * @runtime:	may be NULL: nothing happens
+ * @deadline_ns: how long to wait for the fibers
+ *
+ * From the call on usched_spawn() from outside gives -ESHUTDOWN; fibers may still
+ * spawn. Once no fiber is left all threads end and the memory is freed.
+ *
+ * Return:	0
+ * Errors:	-ETIMEDOUT, -EAGAIN  fibers are still alive; the runtime goes on
+ *			 and the call may be repeated
+ *		-EDEADLK called from a fiber of @runtime
+ * May switch:	no
+ * Callable from: any thread that is not a fiber; once at a time
+ */
+int usched_runtime_destroy(struct usched_runtime *runtime, uint64_t deadline_ns);
+
+/**
+ * usched_runtime_set_quantum() - change the quantum of all its fibers, now
+ * @quantum_ns:	USCHED_QUANTUM_OFF or between USCHED_QUANTUM_MIN_NS and _MAX_NS
+ *
+ * Return:	0: the monitor has been told and applies it within its next pass
+ * Errors:	-ERANGE  out of range
+ *		-EPERM   the daemon owns this runtime's tunables: use schedctl
+ * May switch:	no
+ * Callable from: fiber, any thread
+ */
+int usched_runtime_set_quantum(struct usched_runtime *runtime, uint64_t quantum_ns);
+
+/**
+ * usched_runtime_current() - the runtime of the calling fiber
+ *
+ * Return:	the runtime; NULL when the caller is not a fiber.
+ * May switch:	no
+ * Callable from: fiber, any thread
+ */
+struct usched_runtime *usched_runtime_current(void);
+
+/**
+ * usched_version() - the version of the library in use, as "0.1.0"
+ *
+ * Callable from: fiber, any thread
+ */
+const char *usched_version(void);
+
+/* ----------------------------------------------------------------- fibers */
+
+enum usched_stack {
+	USCHED_STACK_DEFAULT,	/* 256 KiB of address space, touched pages cost memory	*/
+	USCHED_STACK_SMALL,	/* 16 KiB, or what two signal frames and 4 KiB need	*/
+	USCHED_STACK_LARGE,	/* 8 MiB						*/
+};
+
+enum usched_preempt {
+	USCHED_PREEMPT_HANDOFF,	/* stopped at any instruction, right for any code	*/
+	USCHED_PREEMPT_NEVER,	/* runs until it waits or yields			*/
+};
+
+enum usched_priority {
+	USCHED_PRIORITY_NORMAL,
+	USCHED_PRIORITY_HIGH,	/* runs before normal ones of its worker		*/
+	USCHED_PRIORITY_LOW,	/* runs when no other is ready, or has waited 10 ms	*/
+};
+
+#define USCHED_ANYWHERE (-1)
+
+struct usched_fiber_options {
+	size_t size;		/* sizeof(struct usched_fiber_options)			*/
+	const char *name;	/* copied, cut at USCHED_NAME_MAX - 1; NULL: none	*/
+	enum usched_stack stack;
+	enum usched_preempt preempt;
+	enum usched_priority priority;
+	int node;		/* starts on a worker of this NUMA node			*/
+	int cpu;		/* starts on the worker of this CPU; wins over node	*/
+};
+
+#define USCHED_FIBER_OPTIONS_INIT \
+	{ sizeof(struct usched_fiber_options), NULL, USCHED_STACK_DEFAULT, \
+	  USCHED_PREEMPT_HANDOFF, USCHED_PRIORITY_NORMAL, USCHED_ANYWHERE, USCHED_ANYWHERE }
+
+/**
+ * usched_spawn() - start a fiber
+ * @runtime:	where; NULL: the runtime of the calling fiber
+ * @fiber:	set to the handle, to be joined or detached exactly once; NULL: the
+ *		fiber is detached from the start
+ * @function:	runs as the fiber; its return value goes to usched_join()
+ * @argument:	passed to @function
+ * @options:	NULL for the defaults
+ *
+ * Node and CPU say where the fiber starts; idle workers may steal it later.
+ *
+ * Return:	0
+ * Errors:	-EINVAL  an option is out of range, or @runtime is NULL outside a fiber
+ *		-ENODEV  this CPU or node has no worker in @runtime
+ *		-ENOMEM, -EAGAIN  no stack could be reserved; fibers_max reached
+ *		-ESHUTDOWN  the runtime is being destroyed (and the caller is outside)
+ * Ordering:	what the caller wrote before is seen by the fiber.
+ * May switch:	no
+ * Callable from: fiber, any thread
+ */
+int usched_spawn(struct usched_runtime *runtime, usched_fiber_t *fiber,
+		 void *(*function)(void *argument), void *argument,
+		 const struct usched_fiber_options *options);
+
+/**
+ * usched_join() - wait until a fiber has ended and take its result
+ * @fiber:	handle; on success it is used up
+ * @result:	set to what the fiber's function returned; may be NULL
+ * @deadline_ns: how long to wait
+ *
+ * Return:	0
+ * Errors:	-ESRCH   no such fiber: joined, detached or never there
+ *		-EDEADLK the caller itself
+ *		-EBUSY   another one is joining it
+ *		-ETIMEDOUT, -EAGAIN  still running; the handle stays valid
+ * Ordering:	what the fiber wrote is seen by the caller.
+ * May switch:	yes
+ * Callable from: fiber, any thread
+ */
+int usched_join(usched_fiber_t fiber, void **result, uint64_t deadline_ns);
+
+/**
+ * usched_detach() - nobody will join this fiber
+ *
+ * Return:	0
+ * Errors:	-ESRCH   no such fiber; -EBUSY somebody is joining it
+ * May switch:	no
+ * Callable from: fiber, any thread
+ */
+int usched_detach(usched_fiber_t fiber);
+
+/**
+ * usched_self() - the calling fiber
+ *
+ * Return:	its handle; 0 when the caller is not a fiber.
+ * May switch:	no
+ * Callable from: fiber, any thread
+ */
+usched_fiber_t usched_self(void);
+
+/**
+ * usched_yield() - let the others of this worker run first
+ *
+ * Return:	0; outside a fiber it is sched_yield(2)
+ * May switch:	yes
+ * Callable from: fiber, any thread
+ */
+int usched_yield(void);
+
+/**
+ * usched_sleep_until() - wait for a point in time
+ * @deadline_ns: a time that has passed returns at once
+ *
+ * Return:	0: the time has come
+ * Errors:	-EINVAL  USCHED_FOREVER
+ * May switch:	yes
+ * Callable from: fiber, any thread
+ */
+int usched_sleep_until(uint64_t deadline_ns);
+
+/**
+ * usched_now() - CLOCK_MONOTONIC in nanoseconds
+ *
+ * May switch:	no
+ * Callable from: fiber, any thread
+ */
+uint64_t usched_now(void);
+
+/**
+ * usched_after() - the deadline that lies @delay_ns from now
+ *
+ * Return:	usched_now() + @delay_ns; USCHED_FOREVER when that overflows.
+ * May switch:	no
+ * Callable from: fiber, any thread
+ */
+uint64_t usched_after(uint64_t delay_ns);
+
+/* --------------------------------------------------------------- channels */
+
+/**
+ * usched_channel_create() - a queue of values between fibers and threads
+ * @channel:	set to the new channel
+ * @item_bytes:	size of a value, 0 to 65,536; values are copied
+ * @capacity:	how many values it holds; 0: each send meets a receive
+ *
+ * Return:	0
+ * Errors:	-EINVAL, -ENOMEM; -EOVERFLOW the buffer would exceed 1 GiB
+ * Ownership:	free with usched_channel_free().
+ * May switch:	no
+ * Callable from: fiber, any thread
+ */
+int usched_channel_create(struct usched_channel **channel, size_t item_bytes, size_t capacity);
+
+/**
+ * usched_channel_free() - give a channel back
+ * @channel:	nobody may use it any more; NULL: nothing happens
+ *
+ * Return:	0
+ * Errors:	-EBUSY  somebody waits in it; nothing happened
+ * May switch:	no
+ * Callable from: fiber, any thread
+ */
+int usched_channel_free(struct usched_channel *channel);
+
+/**
+ * usched_channel_send() - put a value in, in order
+ * @item:	item_bytes are copied from here
+ * @deadline_ns: how long to wait for room or for a receiver
+ *
+ * Return:	0: the value is in the channel, or with a receiver
+ * Errors:	-EPIPE   the channel is closed; the value was not sent
+ *		-ETIMEDOUT, -EAGAIN  the value was not sent
+ * Ordering:	what was written before the send is seen after the receive.
+ * May switch:	yes
+ * Callable from: fiber, any thread
+ */
+int usched_channel_send(struct usched_channel *channel, const void *item, uint64_t deadline_ns);
+
+/**
+ * usched_channel_receive() - take the oldest value
+ * @item:	item_bytes are copied to here
+ * @deadline_ns: how long to wait for a value
+ *
+ * Return:	0
+ * Errors:	-EPIPE   the channel is closed and empty
+ *		-ETIMEDOUT, -EAGAIN  no value came
+ * May switch:	yes
+ * Callable from: fiber, any thread
+ */
+int usched_channel_receive(struct usched_channel *channel, void *item, uint64_t deadline_ns);
+
+/**
+ * usched_channel_close() - no more values will be sent
+ *
+ * Waiting senders and later ones get -EPIPE; receivers first take what is inside.
+ *
+ * Return:	0
+ * Errors:	-EALREADY it was closed before
+ * May switch:	no
+ * Callable from: fiber, any thread
+ */
+int usched_channel_close(struct usched_channel *channel);
+
+/* ------------------------------------------------------------------ mutex */
+
+/* Fair enough: a released mutex may be taken by who comes first; nobody waits forever. */
+struct usched_mutex {
+	uint64_t opaque[6];
+};
+
+#define USCHED_MUTEX_INIT { { 0, 0, 0, 0, 0, 0 } }
+
+/**
+ * usched_mutex_init() - make a mutex, as USCHED_MUTEX_INIT does
+ *
+ * Return:	0
+ * May switch:	no
+ * Callable from: fiber, any thread
+ */
+int usched_mutex_init(struct usched_mutex *mutex);
+
+/**
+ * usched_mutex_lock() - own it
+ *
+ * Return:	0
+ * Errors:	-ETIMEDOUT, -EAGAIN  somebody else owns it
+ *		-EDEADLK the caller owns it already
+ * Ordering:	what the last owner wrote is seen.
+ * May switch:	yes
+ * Callable from: fiber, any thread
+ */
+int usched_mutex_lock(struct usched_mutex *mutex, uint64_t deadline_ns);
+
+/**
+ * usched_mutex_unlock() - let the next one own it
+ *
+ * Return:	0
+ * Errors:	-EPERM   the caller does not own it
+ * May switch:	no
+ * Callable from: the fiber or thread that locked it
+ */
+int usched_mutex_unlock(struct usched_mutex *mutex);
+
+/* ---------------------------------------------------------------- sockets */
+
+/*
+ * A descriptor belongs to these calls from its first use on: it is then
+ * non-blocking, watched by the runtime, and must be closed with usched_close().
+ * One fiber may read while another writes; two readers get -EBUSY.
+ */
+
+/**
+ * usched_listen() - a listening stream socket
+ * @descriptor:	set to it
+ * @address:	any stream family; SO_REUSEADDR is set for internet addresses
+ * @backlog:	as listen(2)
+ *
+ * Return:	0
+ * Errors:	those of socket(2), bind(2), listen(2), negative
+ * May switch:	no
+ * Callable from: fiber, any thread
+ */
+int usched_listen(int *descriptor, const struct sockaddr *address, socklen_t address_bytes,
+		  int backlog);
+
+/**
+ * usched_accept() - wait for a connection
+ * @connection:	set to its descriptor
+ * @address, @address_bytes: as accept(2); both may be NULL
+ *
+ * Return:	0
+ * Errors:	-ETIMEDOUT, -EAGAIN; -ECANCELED closed by another fiber meanwhile;
+ *		those of accept4(2), negative, ECONNABORTED excepted: it tries again
+ * May switch:	yes
+ * Callable from: fiber, any thread
+ */
+int usched_accept(int descriptor, int *connection, struct sockaddr *address,
+		  socklen_t *address_bytes, uint64_t deadline_ns);
+
+/**
+ * usched_connect() - a stream connection to @address
+ *
+ * Return:	0
+ * Errors:	-ETIMEDOUT, -EAGAIN; those of socket(2), connect(2), negative.
+ *		No descriptor is left behind.
+ * May switch:	yes
+ * Callable from: fiber, any thread
+ */
+int usched_connect(int *descriptor, const struct sockaddr *address, socklen_t address_bytes,
+		   uint64_t deadline_ns);
+
+/**
+ * usched_read() - wait for bytes and take what is there
+ * @count:	room in @buffer, bytes
+ * @got:	set to the number of bytes, 1 to @count; 0 at the end of the stream
+ *
+ * Return:	0
+ * Errors:	-ETIMEDOUT, -EAGAIN; -EBUSY another fiber reads it; -ECANCELED closed
+ *		by another fiber meanwhile; those of read(2), negative
+ * May switch:	yes
+ * Callable from: fiber, any thread
+ */
+int usched_read(int descriptor, void *buffer, size_t count, size_t *got, uint64_t deadline_ns);
+
+/**
+ * usched_write() - write all of it
+ * @count:	bytes in @buffer
+ * @written:	set to the number of bytes written, also on errors; may be NULL
+ *
+ * Return:	0: all @count bytes were written
+ * Errors:	-ETIMEDOUT, -EAGAIN; -EBUSY another fiber writes it; -ECANCELED; -EPIPE
+ *		(SIGPIPE is not raised for sockets); those of write(2), negative
+ * May switch:	yes
+ * Callable from: fiber, any thread
+ */
+int usched_write(int descriptor, const void *buffer, size_t count, size_t *written,
+		 uint64_t deadline_ns);
+
+/**
+ * usched_close() - close a descriptor; fibers waiting in it get -ECANCELED
+ *
+ * Return:	0
+ * Errors:	those of close(2), negative
+ * May switch:	no
+ * Callable from: fiber, any thread
+ */
+int usched_close(int descriptor);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* USCHED_USCHED_H */
