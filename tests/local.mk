@@ -44,6 +44,8 @@ test_programs += tests/t_harness
 # examples, bench
 
 # Shell tests
+test_scripts += tests/check-layers.sh tests/check-objects.sh
+EXTRA_DIST += tests/layers.txt
 
 TEST_EXTENSIONS = .sh
 
@@ -69,7 +71,7 @@ AM_TESTS_ENVIRONMENT = \
 # `make check`, whether that passed or not, and has an exit code of its own.
 .PHONY: check-summary
 check-summary:
-	@$(SHELL) $(top_srcdir)/tests/summary $(top_srcdir)/tests/skips.txt $(TEST_LOGS)
+	@USCHED_SANITIZER='$(usched_sanitizer)' $(SHELL) $(top_srcdir)/tests/summary $(top_srcdir)/tests/skips.txt $(TEST_LOGS)
 
 if !HAVE_CUNIT
 check-local:

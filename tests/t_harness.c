@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The driver must not let a broken program pass. Each case runs a small program of its own in a
- * child process, through the same driver, and looks at its exit code and at what it printed.
+ * The driver must not let a broken program pass. Small programs run in child processes, through the
+ * same driver, before this process touches CUnit; each case looks at the exit code of one of them
+ * and at what it printed.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -49,111 +50,105 @@ struct outcome {
 	char text[4096];
 };
 
-/* Runs the cases in a child that execs this program again, so that CUnit starts fresh there. */
-static void run_child(const char *which, struct outcome *out)
+static const struct {
+	struct usched_test tests[2];
+	size_t count;
+} programs[] = {
+#define PASSES 0
+	{ { { "one", child_passes } }, 1 },
+#define FAILS 1
+	{ { { "one", child_fails }, { "two", child_passes } }, 2 },
+#define FAILS_FATALLY 2
+	{ { { "one", child_fails_fatally }, { "two", child_passes } }, 2 },
+#define SKIPS 3
+	{ { { "one", child_skips } }, 1 },
+#define LEAVES 4
+	{ { { "one", child_passes }, { "two", child_leaves } }, 2 },
+#define CRASHES 5
+	{ { { "one", child_passes }, { "two", child_crashes } }, 2 },
+#define PROGRAMS 6
+};
+
+_Static_assert(sizeof(programs) / sizeof(programs[0]) == PROGRAMS, "each program has a name");
+
+static struct outcome outcomes[PROGRAMS];
+
+static int run_child(size_t which, struct outcome *out)
 {
 	size_t used = 0;
 	ssize_t got;
 	int pipe_fd[2];
 	pid_t pid;
 
-	memset(out, 0, sizeof(*out));
-	CU_ASSERT_EQUAL_FATAL(pipe(pipe_fd), 0);
+	if (pipe(pipe_fd) != 0)
+		return -1;
 	pid = fork();
-	CU_ASSERT_FATAL(pid >= 0);
+	if (pid < 0)
+		return -1;
 	if (pid == 0) {
 		dup2(pipe_fd[1], STDOUT_FILENO);
 		close(pipe_fd[0]);
 		close(pipe_fd[1]);
-		setenv("USCHED_HARNESS_CHILD", which, 1);
 		unsetenv("USCHED_TEST");
-		execl("/proc/self/exe", "t_harness", (char *)NULL);
-		_exit(126);
+		exit(usched_test_main("child", programs[which].tests, programs[which].count));
 	}
 	close(pipe_fd[1]);
 	while (used < sizeof(out->text) - 1 &&
 	       (got = read(pipe_fd[0], out->text + used, sizeof(out->text) - 1 - used)) > 0)
 		used += (size_t)got;
 	close(pipe_fd[0]);
-	CU_ASSERT_EQUAL_FATAL(waitpid(pid, &out->status, 0), pid);
+	return waitpid(pid, &out->status, 0) == pid ? 0 : -1;
 }
 
 static void passing_program_exits_0(void)
 {
-	struct outcome out;
+	const struct outcome *out = &outcomes[PASSES];
 
-	run_child("passes", &out);
-	CU_ASSERT(WIFEXITED(out.status) && WEXITSTATUS(out.status) == 0);
-	CU_ASSERT_PTR_NOT_NULL(strstr(out.text, "ok one\n"));
-	CU_ASSERT_PTR_NOT_NULL(strstr(out.text, "Run Summary"));
+	CU_ASSERT(WIFEXITED(out->status) && WEXITSTATUS(out->status) == 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(out->text, "ok one\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(out->text, "Run Summary"));
 }
 
 static void failed_assertion_exits_1_and_names_its_line(void)
 {
-	struct outcome out;
+	const struct outcome *out = &outcomes[FAILS];
 
-	run_child("fails", &out);
-	CU_ASSERT(WIFEXITED(out.status) && WEXITSTATUS(out.status) == 1);
-	CU_ASSERT_PTR_NOT_NULL(strstr(out.text, "FAIL one: "));
-	CU_ASSERT_PTR_NOT_NULL(strstr(out.text, "t_harness.c:"));
+	CU_ASSERT(WIFEXITED(out->status) && WEXITSTATUS(out->status) == 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(out->text, "FAIL one: "));
+	CU_ASSERT_PTR_NOT_NULL(strstr(out->text, "t_harness.c:"));
 }
 
 static void fatal_assertion_leaves_the_case(void)
 {
-	struct outcome out;
+	const struct outcome *out = &outcomes[FAILS_FATALLY];
 
-	run_child("fatal", &out);
-	CU_ASSERT(WIFEXITED(out.status) && WEXITSTATUS(out.status) == 1);
-	CU_ASSERT_PTR_NOT_NULL(strstr(out.text, "FAIL one: "));
-	CU_ASSERT_PTR_NOT_NULL(strstr(out.text, "ok two\n"));
+	CU_ASSERT(WIFEXITED(out->status) && WEXITSTATUS(out->status) == 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(out->text, "FAIL one: "));
+	CU_ASSERT_PTR_NOT_NULL(strstr(out->text, "ok two\n"));
 }
 
 static void skipped_program_exits_77_with_its_reason(void)
 {
-	struct outcome out;
+	const struct outcome *out = &outcomes[SKIPS];
 
-	run_child("skips", &out);
-	CU_ASSERT(WIFEXITED(out.status) && WEXITSTATUS(out.status) == 77);
-	CU_ASSERT_PTR_NOT_NULL(strstr(out.text, "skip one: never: "));
+	CU_ASSERT(WIFEXITED(out->status) && WEXITSTATUS(out->status) == 77);
+	CU_ASSERT_PTR_NOT_NULL(strstr(out->text, "skip one: never: "));
 }
 
 static void early_exit_0_is_a_failure(void)
 {
-	struct outcome out;
+	const struct outcome *out = &outcomes[LEAVES];
 
-	run_child("leaves", &out);
-	CU_ASSERT(WIFEXITED(out.status) && WEXITSTATUS(out.status) == 1);
-	CU_ASSERT_PTR_NULL(strstr(out.text, "Run Summary"));
+	CU_ASSERT(WIFEXITED(out->status) && WEXITSTATUS(out->status) == 1);
+	CU_ASSERT_PTR_NULL(strstr(out->text, "Run Summary"));
 }
 
 static void crash_prints_no_summary(void)
 {
-	struct outcome out;
+	const struct outcome *out = &outcomes[CRASHES];
 
-	run_child("crashes", &out);
-	CU_ASSERT(!WIFEXITED(out.status) || WEXITSTATUS(out.status) != 0);
-	CU_ASSERT_PTR_NULL(strstr(out.text, "Run Summary"));
-}
-
-static int child_main(const char *which)
-{
-	const struct {
-		const char *which;
-		struct usched_test tests[2];
-		size_t count;
-	} programs[] = {
-		{ "passes", { { "one", child_passes } }, 1 },
-		{ "fails", { { "one", child_fails }, { "two", child_passes } }, 2 },
-		{ "fatal", { { "one", child_fails_fatally }, { "two", child_passes } }, 2 },
-		{ "skips", { { "one", child_skips } }, 1 },
-		{ "leaves", { { "one", child_passes }, { "two", child_leaves } }, 2 },
-		{ "crashes", { { "one", child_passes }, { "two", child_crashes } }, 2 },
-	};
-
-	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
-		if (strcmp(programs[i].which, which) == 0)
-			return usched_test_main("child", programs[i].tests, programs[i].count);
-	return 125;
+	CU_ASSERT(!WIFEXITED(out->status) || WEXITSTATUS(out->status) != 0);
+	CU_ASSERT_PTR_NULL(strstr(out->text, "Run Summary"));
 }
 
 static const struct usched_test tests[] = {
@@ -168,9 +163,11 @@ static const struct usched_test tests[] = {
 
 int main(void)
 {
-	const char *which = getenv("USCHED_HARNESS_CHILD");
-
-	if (which != NULL)
-		return child_main(which);
+	for (size_t i = 0; i < PROGRAMS; i++) {
+		if (run_child(i, &outcomes[i]) != 0) {
+			perror("t_harness: a child could not be run");
+			return EXIT_FAILURE;
+		}
+	}
 	return usched_test_main("harness", tests, sizeof(tests) / sizeof(tests[0]));
 }
