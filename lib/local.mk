@@ -9,7 +9,7 @@
 
 noinst_LTLIBRARIES += libcore.la
 lib_LTLIBRARIES += libusched.la
-public_headers =
+public_headers = include/usched/usched.h
 
 libcore_la_SOURCES =
 libcore_la_LIBADD = $(URCU_LIBS) $(NUMA_LIBS) -lpthread
