@@ -44,7 +44,7 @@ test_programs += tests/t_harness
 # examples, bench
 
 # Shell tests
-test_scripts += tests/check-layers.sh tests/check-objects.sh
+test_scripts += tests/check-layers.sh tests/check-objects.sh tests/check-summary.sh
 EXTRA_DIST += tests/layers.txt
 
 TEST_EXTENSIONS = .sh
