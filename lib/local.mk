@@ -17,11 +17,15 @@ libcore_la_LIBADD = $(URCU_LIBS) $(NUMA_LIBS) -lpthread
 # L0 base
 
 # L1 arch: every CPU's files are listed here, so that each is in the tarball; one block is built.
+libcore_la_SOURCES += lib/arch/context.h lib/arch/cpu.h lib/arch/sanitize.h
 if ARCH_X86_64
+libcore_la_SOURCES += lib/arch/x86_64/context.c lib/arch/x86_64/switch.S
 endif
 if ARCH_AARCH64
+libcore_la_SOURCES += lib/arch/aarch64/context.c lib/arch/aarch64/switch.S
 endif
 if ARCH_GENERIC
+libcore_la_SOURCES += lib/arch/generic/context.c
 endif
 
 # L2 memory

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef USCHED_ARCH_CONTEXT_H
+#define USCHED_ARCH_CONTEXT_H
+
+/*
+ * A saved machine context is one word: the stack pointer.
+ *
+ * What the ABI calls callee-saved is stored on the stack being left, so C never needs to know where
+ * a register was put. Each CPU's frame is drawn once, at the top of arch/<cpu>/switch.S; the only C
+ * that knows it is arch/<cpu>/context.c, which builds the first one.
+ *
+ *	fiber A runs                             fiber B runs
+ *	  usched_arch_switch(&a, &b)
+ *	    store registers below A's sp
+ *	    a.sp = sp
+ *	    sp = b.sp  ------------------------->  reload registers
+ *	                                           jump to where B had called
+ *
+ * Not part of a context:
+ *	caller-saved registers	the compiler spilled them: the switch is a call
+ *	the signal mask		it belongs to the carrier
+ *	the thread pointer	fibers use the thread-local storage of whoever carries them
+ *	FP control words	shared by all plain contexts of a thread; see usched_arch_switch_fp()
+ *
+ * Invariants
+ *	I1  Between the store to save->sp and the reload of the stack pointer the caller still stands
+ *	    on its stack. So nobody may load @save before the code that @load continues has run: a
+ *	    fiber is published from the other side, never from its own stack.
+ *	I2  All contexts have the same frame, whichever routine saved them, and any routine may load
+ *	    any of them.
+ *	I3  At every instruction an unwinder finds the caller of the switch, or the clean end of a
+ *	    stack; the first frame of a fiber is the outermost one.
+ *
+ * Errors are not reported here: a context that is loaded twice, or whose stack is gone, is
+ * undefined behaviour.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct usched_context {
+	void *sp;	/* meaningless while the fiber runs */
+};
+
+/**
+ * usched_arch_switch() - leave one stack, continue on another
+ * @save:	filled with the context being left
+ * @load:	the context to continue; another object than @save
+ *
+ * Returns when somebody loads @save, maybe on another kernel thread. Every address of a
+ * thread-local object that the caller knew may then be wrong, errno's too.
+ *
+ * Leaves MXCSR, the x87 control word and FPCR alone: storing and at once reloading them costs ten
+ * times the rest of the switch. A fiber that changes them leaves with usched_arch_switch_fp().
+ *
+ * Ownership:	both structs stay with the caller.
+ * Ordering:	none; whatever hands the context over (a queue, a futex word) provides it.
+ * Locks:	none may be held, but one that the other side releases for us.
+ * May switch:	yes
+ * Callable from: fiber, carrier's native stack. In a signal handler only if the handler runs on
+ *		the stack it interrupted.
+ */
+void usched_arch_switch(struct usched_context *save, const struct usched_context *load);
+
+/**
+ * usched_arch_switch_fp() - usched_arch_switch() for a fiber with FP control state of its own
+ * @save:	filled with the context being left
+ * @load:	the context to continue, saved by either routine
+ *
+ * The side that leaves chooses: a fiber that declared FP control state always leaves with this
+ * routine, everybody else with the plain one. The caller's words are stored, the shared ones
+ * (usched_arch_fp_capture()) are loaded before the switch, and the caller's are loaded again when
+ * it is resumed. So a declared fiber and the plain ones never see each other's rounding mode.
+ *
+ * Sticky exception flags travel with the control words, since the CPU keeps them in one register.
+ *
+ * The generic variant has one routine for both: its ucontext calls always switch FP state.
+ *
+ * Callable from: as usched_arch_switch().
+ */
+void usched_arch_switch_fp(struct usched_context *save, const struct usched_context *load);
+
+/**
+ * usched_arch_context_init() - build the first frame of a new fiber
+ * @context:	to be filled; loading it calls @entry
+ * @stack_low:	lowest usable byte of the stack
+ * @stack_top:	one past its highest usable byte; rounded down to 16
+ * @entry:	runs on the new stack; must not return (a trap if it does)
+ * @argument:	given to @entry
+ *
+ * Takes up to 192 bytes at the top of the stack; the generic variant some KiB, depending on the
+ * CPU. The frame of @entry is the outermost but one: back-traces end after it.
+ *
+ * Callable from: any thread.
+ */
+void usched_arch_context_init(struct usched_context *context, void *stack_low, void *stack_top,
+			      void (*entry)(void *argument), void *argument);
+
+/**
+ * usched_arch_start() - abandon what the current stack holds, and run a function at its top
+ * @stack_low:	lowest usable byte of the stack to run on: the current stack, or an unused one
+ * @stack_top:	one past its highest usable byte; rounded down to 16
+ * @entry:	as for usched_arch_context_init()
+ * @argument:	given to @entry; it must not point into the abandoned frames
+ *
+ * Serves a finished fiber whose warm stack takes the next new one.
+ *
+ * A fiber with FP control state of its own calls usched_arch_fp_reset() before.
+ *
+ * Callable from: fiber.
+ */
+_Noreturn void usched_arch_start(void *stack_low, void *stack_top, void (*entry)(void *argument),
+				 void *argument);
+
+/**
+ * usched_arch_leave() - continue a context and save nothing
+ * @load:	the context to continue
+ *
+ * The stack that is left may be used again, or unmapped, as soon as the other side runs.
+ *
+ * A fiber with FP control state of its own calls usched_arch_fp_reset() before.
+ *
+ * Callable from: fiber.
+ */
+_Noreturn void usched_arch_leave(const struct usched_context *load);
+
+/**
+ * usched_arch_check() - can this process be switched at all?
+ *
+ * Return:	0
+ * Errors:	-ENOTSUP  the kernel keeps a shadow stack for the calling thread; a switched stack
+ *		would fault at the next return. Run with the feature off
+ *		(GLIBC_TUNABLES=glibc.cpu.hwcaps=-SHSTK on x86-64).
+ * Callable from: any thread, before the first switch.
+ */
+int usched_arch_check(void);
+
+/**
+ * usched_arch_fp_capture() - make the caller's FP control words the shared ones
+ *
+ * Called when a runtime starts, so that a program which set flush-to-zero or a rounding mode in
+ * main() finds it in its plain fibers also after a declared fiber has run. Kernel threads inherit
+ * the words from their creator by themselves. There is one set for the process: the last capture
+ * counts. Until the first one they are the ABI's initial values.
+ *
+ * Callable from: any thread.
+ */
+void usched_arch_fp_capture(void);
+
+/**
+ * usched_arch_fp_reset() - load the shared FP control words
+ *
+ * Callable from: fiber.
+ */
+void usched_arch_fp_reset(void);
+
+/**
+ * usched_arch_in_switch() - is this an address inside the routines above?
+ * @pc:	program counter, as from usched_arch_pc()
+ *
+ * There, stack pointer and current fiber may disagree. The generic variant always says false: most
+ * of its switch is in libc.
+ *
+ * Callable from: signal handler.
+ */
+bool usched_arch_in_switch(uintptr_t pc);
+
+#endif /* USCHED_ARCH_CONTEXT_H */

@@ -1,0 +1,861 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Two stacks must be switched so that nothing which the ABI promises to a caller is lost. The cases
+ * below go through arch/context.h, arch/cpu.h and arch/sanitize.h as the core does.
+ *
+ * A party is whoever has a stack: a fiber, or the thread that runs the case (native). Fibers record
+ * and main asserts, since a failed assertion is a longjmp to the main stack.
+ */
+#include <errno.h>
+#include <execinfo.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <unwind.h>
+
+#include "arch/context.h"
+#include "arch/cpu.h"
+#include "arch/sanitize.h"
+#include "harness.h"
+#include "step_registers.h"
+
+enum {
+	STACK_BYTES = 64 * 1024,
+	RING = 16,
+	MILLION = 1000000,
+	/* The ucontext switch makes system calls, and emulators and sanitizers are slow. */
+	ROUNDS = USCHED_ARCH_GENERIC || USCHED_ASAN || USCHED_TSAN ? MILLION / 20 : MILLION,
+};
+
+struct party {
+	struct usched_context context;
+	struct usched_sanitize sanitize;
+	unsigned int stack_id;
+	char *stack;
+	void *data;
+};
+
+static void go(struct party *from, struct party *to)
+{
+	usched_sanitize_switch_begin(&from->sanitize, &to->sanitize);
+	usched_arch_switch(&from->context, &to->context);
+	usched_sanitize_switch_finish(&from->sanitize);
+}
+
+static void go_fp(struct party *from, struct party *to)
+{
+	usched_sanitize_switch_begin(&from->sanitize, &to->sanitize);
+	usched_arch_switch_fp(&from->context, &to->context);
+	usched_sanitize_switch_finish(&from->sanitize);
+}
+
+static _Noreturn void leave(struct party *to)
+{
+	usched_sanitize_leave_begin(&to->sanitize);
+	usched_arch_leave(&to->context);
+}
+
+/* The first statement of every entry function. */
+static void arrive(struct party *self)
+{
+	usched_sanitize_switch_finish(&self->sanitize);
+}
+
+static void native(struct party *self)
+{
+	memset(self, 0, sizeof(*self));
+	usched_sanitize_init_native(&self->sanitize);
+}
+
+static void make(struct party *party, void (*entry)(void *), void *argument)
+{
+	memset(party, 0, sizeof(*party));
+	party->stack = aligned_alloc(64, STACK_BYTES);
+	if (party->stack == NULL)
+		abort();
+	party->stack_id = usched_sanitize_stack_register(party->stack, party->stack + STACK_BYTES);
+	usched_sanitize_init(&party->sanitize, party->stack, party->stack + STACK_BYTES);
+	usched_arch_context_init(&party->context, party->stack, party->stack + STACK_BYTES, entry,
+				 argument);
+}
+
+static void unmake(struct party *party)
+{
+	usched_sanitize_destroy(&party->sanitize);
+	usched_sanitize_stack_unregister(party->stack_id);
+	free(party->stack);
+}
+
+/* ---- two contexts ----------------------------------------------------------------------------- */
+
+struct pair {
+	struct party main, fiber;
+	void *seen_argument;
+	unsigned long count;
+	unsigned long limit;
+};
+
+static void count_entry(void *argument)
+{
+	struct pair *pair = argument;
+
+	arrive(&pair->fiber);
+	pair->seen_argument = argument;
+	for (;;) {
+		pair->count++;
+		go(&pair->fiber, &pair->main);
+	}
+}
+
+/* A million round trips arrive where they should, with the argument given at the start. */
+static void a_million_round_trips(void)
+{
+	struct pair pair = { 0 };
+
+	native(&pair.main);
+	make(&pair.fiber, count_entry, &pair);
+	for (unsigned long i = 0; i < ROUNDS; i++) {
+		go(&pair.main, &pair.fiber);
+		if (pair.count != i + 1)
+			break;
+	}
+	CU_ASSERT_EQUAL(pair.count, ROUNDS);
+	CU_ASSERT_PTR_EQUAL(pair.seen_argument, &pair);
+	unmake(&pair.fiber);
+}
+
+/* ---- a ring ----------------------------------------------------------------------------------- */
+
+struct ring {
+	struct party main;
+	struct party fiber[RING];
+	unsigned long order_errors;
+	unsigned long steps;
+	unsigned int next;
+};
+
+struct ring_seat {
+	struct ring *ring;
+	unsigned int index;
+};
+
+static void ring_entry(void *argument)
+{
+	struct ring_seat seat = *(struct ring_seat *)argument;
+	struct ring *ring = seat.ring;
+	struct party *self = &ring->fiber[seat.index];
+
+	arrive(self);
+	for (;;) {
+		if (ring->next != seat.index)
+			ring->order_errors++;
+		ring->steps++;
+		ring->next = (seat.index + 1) % RING;
+		go(self, seat.index + 1 < RING ? &ring->fiber[seat.index + 1] : &ring->main);
+	}
+}
+
+/* Sixteen fibers pass the turn on directly, and each knows who it is. */
+static void a_ring_of_sixteen(void)
+{
+	static struct ring ring;
+	struct ring_seat seat[RING];
+
+	memset(&ring, 0, sizeof(ring));
+	native(&ring.main);
+	for (unsigned int i = 0; i < RING; i++) {
+		seat[i].ring = &ring;
+		seat[i].index = i;
+		make(&ring.fiber[i], ring_entry, &seat[i]);
+	}
+	for (unsigned long i = 0; i < ROUNDS / RING; i++)
+		go(&ring.main, &ring.fiber[0]);
+	CU_ASSERT_EQUAL(ring.order_errors, 0);
+	CU_ASSERT_EQUAL(ring.steps, (unsigned long)(ROUNDS / RING) * RING);
+	for (unsigned int i = 0; i < RING; i++)
+		unmake(&ring.fiber[i]);
+}
+
+/* ---- callee-saved registers ------------------------------------------------------------------- */
+
+#if STEP_REGISTERS > 0
+
+struct keeper {
+	struct party main, fiber;
+	step_switch_function *function;
+	unsigned long errors;
+	uint64_t seed;
+};
+
+static void fill(struct step_registers *registers, uint64_t seed)
+{
+	for (unsigned int i = 0; i < STEP_REGISTERS; i++)
+		registers->value[i] = (seed + i + 1) * 0x9e3779b97f4a7c15U;
+}
+
+/* Returns how many registers changed across the switch. */
+static unsigned long switch_and_compare(struct keeper *keeper, struct party *from, struct party *to,
+					uint64_t seed)
+{
+	struct step_registers before, after;
+	unsigned long changed = 0;
+
+	fill(&before, seed);
+	after = before;
+	usched_sanitize_switch_begin(&from->sanitize, &to->sanitize);
+	step_switch(&from->context, &to->context, &after, keeper->function);
+	usched_sanitize_switch_finish(&from->sanitize);
+	for (unsigned int i = 0; i < STEP_REGISTERS; i++)
+		changed += after.value[i] != before.value[i];
+	return changed;
+}
+
+static void keeper_entry(void *argument)
+{
+	struct keeper *keeper = argument;
+
+	arrive(&keeper->fiber);
+	for (uint64_t seed = 1000000;; seed++)
+		keeper->errors += switch_and_compare(keeper, &keeper->fiber, &keeper->main, seed);
+}
+
+static void keep_registers(step_switch_function *function)
+{
+	struct keeper keeper = { .function = function };
+
+	native(&keeper.main);
+	make(&keeper.fiber, keeper_entry, &keeper);
+	for (uint64_t seed = 0; seed < 1000; seed++)
+		keeper.errors += switch_and_compare(&keeper, &keeper.main, &keeper.fiber, seed);
+	CU_ASSERT_EQUAL(keeper.errors, 0);
+	unmake(&keeper.fiber);
+}
+
+#endif
+
+/* Each callee-saved register has its own value on both sides, and keeps it. */
+static void registers_are_kept(void)
+{
+#if STEP_REGISTERS > 0
+	keep_registers(usched_arch_switch);
+	keep_registers(usched_arch_switch_fp);
+#else
+	USCHED_SKIP("cpu: no register helper for this CPU");
+#endif
+}
+
+/* ---- FP control ------------------------------------------------------------------------------- */
+
+struct fp_words {
+	uint64_t control;
+	uint64_t x87;
+};
+
+#if defined(__x86_64__)
+static void fp_read(struct fp_words *words)
+{
+	uint32_t mxcsr;
+	uint16_t x87;
+
+	__asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+	__asm__ volatile("fnstcw %0" : "=m"(x87));
+	words->control = mxcsr & 0xffc0;
+	words->x87 = x87;
+}
+
+static void fp_round_up(void)
+{
+	uint32_t mxcsr;
+	uint16_t x87;
+
+	__asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+	__asm__ volatile("fnstcw %0" : "=m"(x87));
+	mxcsr |= 0x4000;
+	x87 |= 0x0800;
+	__asm__ volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(mxcsr), "m"(x87));
+}
+#elif defined(__aarch64__)
+static void fp_read(struct fp_words *words)
+{
+	__asm__ volatile("mrs %0, fpcr" : "=r"(words->control));
+	words->x87 = 0;
+}
+
+static void fp_round_up(void)
+{
+	uint64_t fpcr;
+
+	__asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
+	__asm__ volatile("msr fpcr, %0" : : "r"(fpcr | 1UL << 22));
+}
+#else
+static void fp_read(struct fp_words *words)
+{
+	memset(words, 0, sizeof(*words));
+}
+
+static void fp_round_up(void)
+{
+}
+#endif
+
+struct fp_case {
+	struct party main, declared, plain;
+	struct fp_words declared_before, declared_after, plain_saw;
+};
+
+static bool fp_equal(const struct fp_words *a, const struct fp_words *b)
+{
+	return a->control == b->control && a->x87 == b->x87;
+}
+
+static void fp_declared_entry(void *argument)
+{
+	struct fp_case *fp = argument;
+
+	arrive(&fp->declared);
+	fp_round_up();
+	fp_read(&fp->declared_before);
+	go_fp(&fp->declared, &fp->main);
+	fp_read(&fp->declared_after);
+	go_fp(&fp->declared, &fp->plain);
+	usched_arch_fp_reset();
+	leave(&fp->main);
+}
+
+static void fp_plain_entry(void *argument)
+{
+	struct fp_case *fp = argument;
+
+	arrive(&fp->plain);
+	fp_read(&fp->plain_saw);
+	go(&fp->plain, &fp->declared);
+	abort();
+}
+
+/* A declared fiber keeps its rounding mode, and nobody else gets it. */
+static void fp_control_is_kept_apart(void)
+{
+	struct fp_case fp = { 0 };
+	struct fp_words before, between, after;
+
+	usched_arch_fp_capture();
+	native(&fp.main);
+	make(&fp.declared, fp_declared_entry, &fp);
+	make(&fp.plain, fp_plain_entry, &fp);
+	fp_read(&before);
+	go(&fp.main, &fp.declared);
+	fp_read(&between);
+	go(&fp.main, &fp.declared);
+	fp_read(&after);
+#if defined(__x86_64__) || defined(__aarch64__)
+	CU_ASSERT_FALSE(fp_equal(&before, &fp.declared_before));
+#endif
+	CU_ASSERT(fp_equal(&before, &between));
+	CU_ASSERT(fp_equal(&before, &fp.plain_saw));
+	CU_ASSERT(fp_equal(&before, &after));
+	CU_ASSERT(fp_equal(&fp.declared_before, &fp.declared_after));
+	unmake(&fp.declared);
+	unmake(&fp.plain);
+}
+
+static void fp_sharing_entry(void *argument)
+{
+	struct fp_case *fp = argument;
+
+	arrive(&fp->plain);
+	fp_round_up();
+	fp_read(&fp->plain_saw);
+	go(&fp->plain, &fp->main);
+	abort();
+}
+
+/* The plain switch does not touch FP control, which is what makes it fast. */
+static void fp_control_is_shared_by_plain_contexts(void)
+{
+	struct fp_case fp = { 0 };
+	struct fp_words after;
+
+	if (USCHED_ARCH_GENERIC)
+		USCHED_SKIP("generic: ucontext always switches FP state");
+	usched_arch_fp_capture();
+	native(&fp.main);
+	make(&fp.plain, fp_sharing_entry, &fp);
+	go(&fp.main, &fp.plain);
+	fp_read(&after);
+	usched_arch_fp_reset();
+	CU_ASSERT(fp_equal(&after, &fp.plain_saw));
+	unmake(&fp.plain);
+}
+
+/* ---- first frame, start and leave ------------------------------------------------------------- */
+
+struct entered {
+	struct step_entry seen;		/* first: step_entry() writes it */
+	struct party main, fiber;
+};
+
+static void entered_then(struct step_entry *seen)
+{
+	struct entered *entered = (struct entered *)seen;
+
+	arrive(&entered->fiber);
+	leave(&entered->main);
+}
+
+/* The ABI: 16-byte alignment before the call; no frame pointer chain beyond the first frame. */
+static void entry_is_aligned(void)
+{
+#if STEP_REGISTERS > 0
+	for (unsigned int shift = 0; shift < 64; shift += 8) {
+		struct entered entered = { .seen = { .then = entered_then } };
+		char *top;
+
+		native(&entered.main);
+		make(&entered.fiber, step_entry, &entered);
+		top = entered.fiber.stack + STACK_BYTES - shift;
+		usched_arch_context_init(&entered.fiber.context, entered.fiber.stack, top,
+					 step_entry, &entered);
+		go(&entered.main, &entered.fiber);
+		CU_ASSERT_EQUAL(entered.seen.stack_pointer % 16, 0);
+		CU_ASSERT(entered.seen.stack_pointer <= (uintptr_t)top);
+#if !USCHED_ARCH_GENERIC
+		CU_ASSERT((uintptr_t)top - entered.seen.stack_pointer < 256);
+		CU_ASSERT_EQUAL(entered.seen.frame_pointer, 0);
+#endif
+		unmake(&entered.fiber);
+	}
+#else
+	USCHED_SKIP("cpu: no register helper for this CPU");
+#endif
+}
+
+struct runs {
+	struct party main, fiber;
+	struct usched_sanitize next;	/* of the fiber that takes the stack over */
+	struct usched_sanitize old;
+	unsigned int count;
+	unsigned int limit;
+	uintptr_t address[64];
+};
+
+static void runs_entry(void *argument);
+
+/* Fills some stack, so that a new user of it finds something to trip over. */
+static __attribute__((noinline)) void runs_dirty(struct runs *runs)
+{
+	volatile char block[2048];
+
+	for (size_t i = 0; i < sizeof(block); i++)
+		block[i] = (char)(runs->count + i);
+	runs->address[runs->count] = (uintptr_t)block;
+}
+
+static void runs_entry(void *argument)
+{
+	struct runs *runs = argument;
+	struct usched_sanitize old = runs->fiber.sanitize;
+
+	if (runs->count > 0) {
+		usched_sanitize_switch_finish(&runs->next);
+		old = runs->fiber.sanitize;
+		usched_sanitize_destroy(&old);
+		runs->fiber.sanitize = runs->next;
+	} else {
+		arrive(&runs->fiber);
+	}
+	runs_dirty(runs);
+	if (++runs->count == runs->limit)
+		leave(&runs->main);
+	usched_sanitize_init(&runs->next, runs->fiber.stack, runs->fiber.stack + STACK_BYTES);
+	usched_sanitize_leave_begin(&runs->next);
+	usched_arch_start(runs->fiber.stack, runs->fiber.stack + STACK_BYTES, runs_entry, runs);
+}
+
+/* One stack serves 64 fibers one after the other, each from its very top. */
+static void start_reuses_the_running_stack(void)
+{
+	struct runs runs = { .limit = 64 };
+
+	native(&runs.main);
+	make(&runs.fiber, runs_entry, &runs);
+	go(&runs.main, &runs.fiber);
+	CU_ASSERT_EQUAL(runs.count, 64);
+#if !USCHED_ASAN
+	for (unsigned int i = 2; i < runs.limit; i++)
+		CU_ASSERT_EQUAL(runs.address[i], runs.address[1]);
+#endif
+	unmake(&runs.fiber);
+}
+
+static struct pair other;
+
+static void other_second(void *argument)
+{
+	struct party *self = argument;
+
+	arrive(self);
+	other.count += 10;
+	leave(&other.main);
+}
+
+static struct party other_target;
+
+static void other_first(void *argument)
+{
+	(void)argument;
+	arrive(&other.fiber);
+	other.count += 1;
+	usched_sanitize_leave_begin(&other_target.sanitize);
+	usched_arch_start(other_target.stack, other_target.stack + STACK_BYTES, other_second,
+			  &other_target);
+}
+
+/* A finished fiber may also start the next one on another, unused stack. */
+static void start_takes_another_stack(void)
+{
+	memset(&other, 0, sizeof(other));
+	native(&other.main);
+	make(&other.fiber, other_first, NULL);
+	make(&other_target, other_second, NULL);
+	go(&other.main, &other.fiber);
+	CU_ASSERT_EQUAL(other.count, 11);
+	unmake(&other.fiber);
+	unmake(&other_target);
+}
+
+static void returning_entry(void *argument)
+{
+	arrive(&((struct pair *)argument)->fiber);
+}
+
+/* An entry function that returns stops the process there, and never runs on into nothing. */
+static void a_returning_entry_is_fatal(void)
+{
+	int status = 0;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	CU_ASSERT_FATAL(pid >= 0);
+	if (pid == 0) {
+		static struct pair pair;
+		const struct rlimit none = { 0, 0 };
+
+		setrlimit(RLIMIT_CORE, &none);
+		signal(SIGILL, SIG_DFL);
+		signal(SIGTRAP, SIG_DFL);
+		signal(SIGABRT, SIG_DFL);
+		if (freopen("/dev/null", "w", stderr) == NULL)
+			_exit(2);
+		native(&pair.main);
+		make(&pair.fiber, returning_entry, &pair);
+		go(&pair.main, &pair.fiber);
+		_exit(1);
+	}
+	CU_ASSERT_EQUAL_FATAL(waitpid(pid, &status, 0), pid);
+	CU_ASSERT_FATAL(WIFSIGNALED(status));
+	CU_ASSERT(WTERMSIG(status) == SIGILL || WTERMSIG(status) == SIGTRAP ||
+		  WTERMSIG(status) == SIGABRT);
+}
+
+static void this_process_can_be_switched(void)
+{
+	CU_ASSERT_EQUAL(usched_arch_check(), 0);
+}
+
+/* ---- back-traces ------------------------------------------------------------------------------ */
+
+struct trace {
+	struct party main, fiber;
+	void *frame[64];
+	int frames;
+	unsigned int unwound;
+	uintptr_t last;
+	_Unwind_Reason_Code end;
+};
+
+static _Unwind_Reason_Code trace_frame(struct _Unwind_Context *context, void *argument)
+{
+	struct trace *trace = argument;
+
+	/* Some unwinders show the end itself as a frame with address 0. */
+	if (_Unwind_GetIP(context) != 0)
+		trace->last = _Unwind_GetIP(context);
+	return ++trace->unwound < 64 ? _URC_NO_REASON : _URC_NORMAL_STOP;
+}
+
+static __attribute__((noinline)) void trace_deep(struct trace *trace)
+{
+	trace->frames = backtrace(trace->frame, 64);
+	trace->end = _Unwind_Backtrace(trace_frame, trace);
+}
+
+static void trace_entry(void *argument)
+{
+	struct trace *trace = argument;
+
+	arrive(&trace->fiber);
+	trace_deep(trace);
+	leave(&trace->main);
+}
+
+static void trace_started(void *argument)
+{
+	struct trace *trace = argument;
+
+	arrive(&trace->fiber);
+	usched_sanitize_leave_begin(&trace->fiber.sanitize);
+	usched_arch_start(trace->fiber.stack, trace->fiber.stack + STACK_BYTES, trace_entry, trace);
+}
+
+static void check_trace(void (*entry)(void *))
+{
+	struct trace trace = { 0 };
+	bool inside = false;
+
+	native(&trace.main);
+	make(&trace.fiber, entry, &trace);
+	go(&trace.main, &trace.fiber);
+	CU_ASSERT(trace.frames >= 2 && trace.frames < 64);
+	CU_ASSERT_EQUAL(trace.end, _URC_END_OF_STACK);
+	CU_ASSERT(trace.unwound >= 2 && trace.unwound < 64);
+	/* Some frame is in trace_entry: it is a small function. */
+	for (int i = 0; i < trace.frames; i++)
+		inside |= (uintptr_t)trace.frame[i] - (uintptr_t)trace_entry < 512;
+	CU_ASSERT(inside);
+#if !USCHED_ARCH_GENERIC
+	CU_ASSERT(usched_arch_in_switch(trace.last));
+#endif
+	unmake(&trace.fiber);
+}
+
+/* An unwinder walks from inside a fiber to its first frame and says that this is the end. */
+static void back_traces_end_cleanly(void)
+{
+	check_trace(trace_entry);
+	check_trace(trace_started);
+}
+
+/* ---- the thread slot -------------------------------------------------------------------------- */
+
+USCHED_DECLARE_THREAD_SLOT(test_slot, struct party *);
+USCHED_DEFINE_THREAD_SLOT(test_slot, struct party *);
+
+struct mover {
+	struct party *home;		/* whom the fiber leaves to */
+	struct party fiber;
+	struct party *before[16], *after[16];
+	unsigned int count;
+};
+
+/* Inlining, merging and keeping across go() are what the accessor must forbid. */
+static void mover_entry(void *argument)
+{
+	struct mover *mover = argument;
+
+	arrive(&mover->fiber);
+	for (;;) {
+		mover->before[mover->count] = test_slot_get();
+		go(&mover->fiber, test_slot_get());
+		mover->after[mover->count] = test_slot_get();
+		mover->count++;
+		go(&mover->fiber, test_slot_get());
+	}
+}
+
+static void *mover_thread(void *argument)
+{
+	struct mover *mover = argument;
+	struct party self;
+
+	native(&self);
+	if (test_slot_get() != NULL)
+		abort();
+	test_slot_set(&self);
+	go(&self, &mover->fiber);
+	/* Compared here: `self` is gone when main looks. */
+	return (void *)(uintptr_t)(mover->after[mover->count - 1] == &self);
+}
+
+/* A fiber that goes on on another thread reads the other thread's slot. */
+static void the_thread_slot_follows_the_thread(void)
+{
+	struct mover mover = { 0 };
+	struct party main_party;
+
+	native(&main_party);
+	test_slot_set(&main_party);
+	make(&mover.fiber, mover_entry, &mover);
+	for (unsigned int i = 0; i < 16; i++) {
+		pthread_t thread;
+		void *same = NULL;
+
+		go(&main_party, &mover.fiber);
+		CU_ASSERT_PTR_EQUAL(mover.before[i], &main_party);
+		CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, mover_thread, &mover), 0);
+		CU_ASSERT_EQUAL_FATAL(pthread_join(thread, &same), 0);
+		CU_ASSERT_EQUAL(mover.count, i + 1);
+		CU_ASSERT_PTR_NOT_NULL(same);
+		CU_ASSERT_PTR_EQUAL(test_slot_get(), &main_party);
+	}
+	unmake(&mover.fiber);
+}
+
+/* ---- signals ---------------------------------------------------------------------------------- */
+
+static struct storm {
+	struct pair pair;
+	pthread_t target;
+	_Atomic unsigned long handled;
+	_Atomic bool stop;
+	_Atomic unsigned long strange;
+} storm;
+
+static void storm_handler(int number, siginfo_t *info, void *frame)
+{
+	volatile char scratch[1024];
+	uintptr_t sp = usched_arch_sp(frame);
+	uintptr_t here = (uintptr_t)scratch;
+
+	(void)number;
+	(void)info;
+	for (size_t i = 0; i < sizeof(scratch); i++)
+		scratch[i] = (char)i;
+	/* The handler stands below what it interrupted, on the same stack. */
+	if (!USCHED_ASAN && sp != 0 && (here > sp || sp - here > STACK_BYTES))
+		atomic_fetch_add_explicit(&storm.strange, 1, memory_order_relaxed);
+	if (usched_arch_pc(frame) == 0 && sp != 0)
+		atomic_fetch_add_explicit(&storm.strange, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&storm.handled, 1, memory_order_relaxed);
+}
+
+static void *storm_sender(void *argument)
+{
+	unsigned long sent = 0;
+
+	(void)argument;
+	/* One at a time: wait until the last one was handled. Relaxed: only a count. */
+	while (!atomic_load_explicit(&storm.stop, memory_order_relaxed)) {
+		if (atomic_load_explicit(&storm.handled, memory_order_relaxed) >= sent) {
+			pthread_kill(storm.target, SIGUSR1);
+			sent++;
+		}
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* Signals that land anywhere in a busy switch, on whichever stack, harm neither side. */
+static void a_signal_storm_harms_nothing(void)
+{
+	struct sigaction action = { .sa_sigaction = storm_handler, .sa_flags = SA_SIGINFO };
+	struct sigaction before;
+	pthread_t sender;
+	unsigned long trips = 0;
+
+	memset(&storm, 0, sizeof(storm));
+	storm.target = pthread_self();
+	sigemptyset(&action.sa_mask);
+	CU_ASSERT_EQUAL_FATAL(sigaction(SIGUSR1, &action, &before), 0);
+	native(&storm.pair.main);
+	make(&storm.pair.fiber, count_entry, &storm.pair);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&sender, NULL, storm_sender, NULL), 0);
+	while (atomic_load_explicit(&storm.handled, memory_order_relaxed) < 2000 &&
+	       trips < 100UL * MILLION) {
+		go(&storm.pair.main, &storm.pair.fiber);
+		trips++;
+	}
+	atomic_store_explicit(&storm.stop, true, memory_order_relaxed);
+	pthread_join(sender, NULL);
+	sigaction(SIGUSR1, &before, NULL);
+	CU_ASSERT(atomic_load(&storm.handled) >= 2000);
+	CU_ASSERT_EQUAL(atomic_load(&storm.strange), 0);
+	CU_ASSERT_EQUAL(storm.pair.count, trips);
+	unmake(&storm.pair.fiber);
+}
+
+/* ---- for information -------------------------------------------------------------------------- */
+
+static double now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+struct bench {
+	struct usched_context main, fiber;
+	step_switch_function *function;
+};
+
+static void bench_entry(void *argument)
+{
+	struct bench *bench = argument;
+
+	for (;;)
+		bench->function(&bench->fiber, &bench->main);
+}
+
+static double bench_one(step_switch_function *function)
+{
+	struct bench bench = { .function = function };
+	char *stack = aligned_alloc(64, STACK_BYTES);
+	double best = 0;
+
+	if (stack == NULL)
+		abort();
+	usched_arch_context_init(&bench.fiber, stack, stack + STACK_BYTES, bench_entry, &bench);
+	for (unsigned int run = 0; run < 5; run++) {
+		double ns = now_ns();
+
+		for (unsigned int i = 0; i < ROUNDS / 5; i++)
+			function(&bench.main, &bench.fiber);
+		ns = (now_ns() - ns) / (ROUNDS / 5 * 2);
+		if (run == 0 || ns < best)
+			best = ns;
+	}
+	free(stack);
+	return best;
+}
+
+/* No assertion: figures decide nothing here. */
+static void what_a_switch_costs(void)
+{
+	if (USCHED_ASAN || USCHED_TSAN)
+		USCHED_SKIP("sanitizer: the raw switch is not announced here");
+	printf("info: plain switch %.2f ns, with FP control %.2f ns (two contexts, best of 5)\n",
+	       bench_one(usched_arch_switch), bench_one(usched_arch_switch_fp));
+}
+
+static const struct usched_test tests[] = {
+	{ "this_process_can_be_switched", this_process_can_be_switched },
+	{ "a_million_round_trips", a_million_round_trips },
+	{ "a_ring_of_sixteen", a_ring_of_sixteen },
+	{ "registers_are_kept", registers_are_kept },
+	{ "fp_control_is_kept_apart", fp_control_is_kept_apart },
+	{ "fp_control_is_shared_by_plain_contexts", fp_control_is_shared_by_plain_contexts },
+	{ "entry_is_aligned", entry_is_aligned },
+	{ "start_reuses_the_running_stack", start_reuses_the_running_stack },
+	{ "start_takes_another_stack", start_takes_another_stack },
+	{ "a_returning_entry_is_fatal", a_returning_entry_is_fatal },
+	{ "back_traces_end_cleanly", back_traces_end_cleanly },
+	{ "the_thread_slot_follows_the_thread", the_thread_slot_follows_the_thread },
+	{ "a_signal_storm_harms_nothing", a_signal_storm_harms_nothing },
+	{ "what_a_switch_costs", what_a_switch_costs },
+};
+
+int main(void)
+{
+	return usched_test_main("arch", tests, sizeof(tests) / sizeof(tests[0]));
+}
