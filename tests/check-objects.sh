@@ -3,7 +3,8 @@
 #
 # What a linker accepts in silence and a user finds years later, looked for in the built objects:
 #
-#	marks	every object carries its CPU's control-flow note (IBT and SHSTK, or BTI). One file
+#	marks	every object carries its CPU's control-flow note (IBT, or BTI; the switch does not
+#		support shadow stacks, so the library as a whole must not claim SHSTK). One file
 #		without it takes the property from the whole library. The finished library is no
 #		evidence: Debian's crti.o lacks the note.
 #	stack	no object asks for an executable stack; one assembly file that forgets its
@@ -43,7 +44,7 @@ fi
 
 find "$build/lib" -path '*/.libs/*.o' | sort > "$scratch/objects"
 case $cpu in
-x86_64) mark='IBT, SHSTK' ;;
+x86_64) mark=IBT ;;
 aarch64) mark='BTI' ;;
 *) mark= ;;
 esac
@@ -69,7 +70,7 @@ while read -r object; do
 	if [ -n "$mark" ] && ! readelf -n "$object" 2>/dev/null | grep -q "$mark"; then
 		echo "$short lacks the note '$mark'" >> "$scratch/marks"
 	fi
-	flags=$(readelf -WS "$object" | sed -n 's/.*\.note\.GNU-stack *//p' | awk '{ print NF >= 7 ? $6 : "-" }')
+	flags=$(readelf -WS "$object" | sed -n 's/.*\.note\.GNU-stack *//p' | awk '{ print (NF >= 7 ? $6 : "-") }')
 	case $flags in
 	'') echo "$short has no .note.GNU-stack section" >> "$scratch/stack" ;;
 	*X*) echo "$short asks for an executable stack" >> "$scratch/stack" ;;
