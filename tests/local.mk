@@ -46,7 +46,8 @@ tests_t_arch_SOURCES = tests/t_arch.c tests/step_registers.S tests/step_register
 # examples, bench
 
 # Shell tests
-test_scripts += tests/check-layers.sh tests/check-objects.sh tests/check-summary.sh
+test_scripts += tests/check-layers.sh tests/check-headers.sh tests/check-objects.sh \
+	tests/check-summary.sh
 EXTRA_DIST += tests/layers.txt
 
 TEST_EXTENSIONS = .sh

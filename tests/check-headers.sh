@@ -1,0 +1,66 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Each header compiles alone, so that the order of includes never matters. The public ones also
+# compile as strict C11, and as C++ where a C++ compiler is installed, since services include them
+# with flags of their own.
+set -eu
+
+top=${USCHED_SRCDIR:-$(cd "$(dirname "$0")/.." && pwd)}
+compiler=${CC:-cc}
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT INT TERM
+cd "$top"
+failed=0
+export LC_ALL=C
+
+verdict()	# NAME
+{
+	if [ -s "$scratch/errors" ]; then
+		echo "FAIL $1: $(head -n 1 "$scratch/errors")"
+		sed '1d; s/^/     /' "$scratch/errors"
+		failed=1
+	else
+		echo "ok $1"
+	fi
+	: > "$scratch/errors"
+}
+
+# try HEADER COMPILER FLAGS...: the header is named by -include, so that its include guard is used.
+try()
+{
+	header=$1
+	shift
+	"$@" -fsyntax-only -Iinclude -Ilib -include "$header" "$scratch/empty.$suffix" \
+		2>> "$scratch/errors" || echo "$header does not compile alone" >> "$scratch/errors"
+}
+
+: > "$scratch/errors"
+: > "$scratch/empty.c"
+: > "$scratch/empty.cc"
+
+# A header of another CPU's folder is that build's to check.
+suffix=c
+for header in $(find include lib -name '*.h' ! -path "lib/arch/*/*" | sort); do
+	# shellcheck disable=SC2086 # CC may carry flags
+	try "$header" $compiler -std=gnu11 -D_GNU_SOURCE=1 -DUSCHED_DEBUG=0 -DUSCHED_ASAN=0 \
+		-DUSCHED_TSAN=0 -DUSCHED_ARCH_GENERIC=0 -Wall -Wextra -Wundef -Werror
+done
+verdict every_header_compiles_alone
+
+for header in include/usched/*.h; do
+	# shellcheck disable=SC2086
+	try "$header" $compiler -std=c11 -Wall -Wextra -Wpedantic -Wundef -Werror
+done
+verdict public_headers_are_strict_c11
+
+suffix=cc
+if command -v c++ > /dev/null; then
+	for header in include/usched/*.h; do
+		try "$header" c++ -std=c++11 -Wall -Wextra -Werror
+	done
+	verdict public_headers_are_cxx
+else
+	echo "skip public_headers_are_cxx: no-tool: no C++ compiler is installed"
+fi
+exit $failed
