@@ -21,7 +21,8 @@ test_programs += tests/t_harness
 
 # L1 arch
 test_programs += tests/t_arch
-tests_t_arch_SOURCES = tests/t_arch.c tests/step_registers.S tests/step_registers.h
+tests_t_arch_SOURCES = tests/t_arch.c tests/step_arch.c \
+	tests/step_registers.S tests/step_registers.h
 
 # L2 memory
 
