@@ -51,6 +51,20 @@ test_scripts += tests/check-layers.sh tests/check-headers.sh tests/check-objects
 	tests/check-summary.sh
 EXTRA_DIST += tests/layers.txt
 
+# Fuzzers: libFuzzer programs, tests/fuzz/f_<what>.c, built by `make fuzz` after configure
+# --enable-fuzz and run by tests/fuzz/run. Each needs a line for its linker flags:
+#	tests_fuzz_f_wire_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+#	tests_fuzz_f_wire_LDADD = libcore.la
+fuzz_programs =
+EXTRA_PROGRAMS += $(fuzz_programs)
+.PHONY: fuzz
+if FUZZ
+fuzz: $(fuzz_programs)
+else
+fuzz:
+	@echo "the fuzzers need ./configure --enable-fuzz CC=clang" >&2; exit 1
+endif
+
 TEST_EXTENSIONS = .sh
 
 if HAVE_CUNIT
