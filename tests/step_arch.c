@@ -26,6 +26,7 @@
 
 #include "arch/context.h"
 #include "arch/cpu.h"
+#include "arch/sanitize.h"
 #include "harness.h"
 #include "step_registers.h"
 
@@ -49,6 +50,7 @@ static const int dwarf_number[STEP_REGISTERS] = { 3, 6, 12, 13, 14, 15 };
 
 static struct {
 	char *stack[FIBERS];
+	unsigned int stack_id[FIBERS];
 	struct usched_context main, fiber[FIBERS];
 	step_switch_function *function;
 	unsigned long instructions;	/* looked at */
@@ -214,6 +216,8 @@ void step_unwinds_at_every_instruction(void)
 		step.stack[i] = aligned_alloc(64, STACK_BYTES);
 		if (step.stack[i] == NULL)
 			abort();
+		step.stack_id[i] = usched_sanitize_stack_register(step.stack[i],
+								  step.stack[i] + STACK_BYTES);
 	}
 	sigemptyset(&action.sa_mask);
 	sigemptyset(&begin.sa_mask);
@@ -231,8 +235,10 @@ void step_unwinds_at_every_instruction(void)
 	sigaction(SIGTRAP, &old_trap, NULL);
 	sigaction(SIGUSR1, &old_first, NULL);
 	sigaction(SIGUSR2, &old_second, NULL);
-	for (unsigned int i = 0; i < FIBERS; i++)
+	for (unsigned int i = 0; i < FIBERS; i++) {
+		usched_sanitize_stack_unregister(step.stack_id[i]);
 		free(step.stack[i]);
+	}
 	if (step.instructions == 0)
 		USCHED_SKIP("emulator: the trap flag raises no SIGTRAP here");
 

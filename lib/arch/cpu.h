@@ -131,24 +131,25 @@ static inline uintptr_t usched_arch_sp(const ucontext_t *frame)
  * libraries loaded late, too. The value in a new thread is NULL.
  *
  * `used`: the compiler sees no reference in C, and must keep the variable and its name, also when
- * it optimises at link time.
+ * it optimises at link time. The anchor, an operand that no instruction uses, is the reference that
+ * makes a linker take the defining file out of an archive of such objects; it costs nothing.
  *
  * Callable from: anywhere, signal handler.
  */
-#define USCHED_THREAD_SLOT_ATTRIBUTES \
-	__attribute__((visibility("hidden"), tls_model("initial-exec"), used))
+#define USCHED_THREAD_SLOT_ATTRIBUTES __attribute__((visibility("hidden"), used))
 
 #if defined(__x86_64__)
 
 #define USCHED_DECLARE_THREAD_SLOT(name, type)						\
 	extern _Thread_local __attribute__((visibility("hidden"))) type name##_slot;	\
+	extern __attribute__((visibility("hidden"))) const char name##_slot_anchor;	\
 	static inline type name##_get(void)						\
 	{										\
 		type value;								\
 											\
 		__asm__ volatile("movq " #name "_slot@gottpoff(%%rip), %0\n\t"		\
 				 "movq %%fs:(%0), %0"					\
-				 : "=r"(value) : : "memory");				\
+				 : "=r"(value) : "m"(name##_slot_anchor) : "memory");	\
 		return value;								\
 	}										\
 	static inline void name##_set(type value)					\
@@ -157,17 +158,21 @@ static inline uintptr_t usched_arch_sp(const ucontext_t *frame)
 											\
 		__asm__ volatile("movq " #name "_slot@gottpoff(%%rip), %0\n\t"		\
 				 "movq %1, %%fs:(%0)"					\
-				 : "=&r"(offset) : "r"(value) : "memory");		\
+				 : "=&r"(offset)						\
+				 : "r"(value), "m"(name##_slot_anchor) : "memory");	\
 	}										\
 	_Static_assert(sizeof(type) == 8, "a thread slot holds a pointer")
 
 #define USCHED_DEFINE_THREAD_SLOT(name, type)						\
-	USCHED_THREAD_SLOT_ATTRIBUTES _Thread_local type name##_slot
+	USCHED_THREAD_SLOT_ATTRIBUTES const char name##_slot_anchor = 0;		\
+	USCHED_THREAD_SLOT_ATTRIBUTES __attribute__((tls_model("initial-exec")))	\
+	_Thread_local type name##_slot
 
 #elif defined(__aarch64__)
 
 #define USCHED_DECLARE_THREAD_SLOT(name, type)						\
 	extern _Thread_local __attribute__((visibility("hidden"))) type name##_slot;	\
+	extern __attribute__((visibility("hidden"))) const char name##_slot_anchor;	\
 	static inline type name##_get(void)						\
 	{										\
 		type value;								\
@@ -177,7 +182,8 @@ static inline uintptr_t usched_arch_sp(const ucontext_t *frame)
 				 "ldr %1, [%1, #:gottprel_lo12:" #name "_slot]\n\t"	\
 				 "mrs %0, tpidr_el0\n\t"				\
 				 "ldr %0, [%0, %1]"					\
-				 : "=&r"(value), "=&r"(offset) : : "memory");		\
+				 : "=&r"(value), "=&r"(offset)				\
+				 : "S"(&name##_slot_anchor) : "memory");		\
 		return value;								\
 	}										\
 	static inline void name##_set(type value)					\
@@ -188,12 +194,15 @@ static inline uintptr_t usched_arch_sp(const ucontext_t *frame)
 				 "ldr %1, [%1, #:gottprel_lo12:" #name "_slot]\n\t"	\
 				 "mrs %0, tpidr_el0\n\t"				\
 				 "str %2, [%0, %1]"					\
-				 : "=&r"(thread), "=&r"(offset) : "r"(value) : "memory"); \
+				 : "=&r"(thread), "=&r"(offset)				\
+				 : "r"(value), "S"(&name##_slot_anchor) : "memory");	\
 	}										\
 	_Static_assert(sizeof(type) == 8, "a thread slot holds a pointer")
 
 #define USCHED_DEFINE_THREAD_SLOT(name, type)						\
-	USCHED_THREAD_SLOT_ATTRIBUTES _Thread_local type name##_slot
+	USCHED_THREAD_SLOT_ATTRIBUTES const char name##_slot_anchor = 0;		\
+	USCHED_THREAD_SLOT_ATTRIBUTES __attribute__((tls_model("initial-exec")))	\
+	_Thread_local type name##_slot
 
 #else
 
