@@ -9,7 +9,7 @@
 
 noinst_LTLIBRARIES += libcore.la
 lib_LTLIBRARIES += libusched.la
-public_headers = include/usched/usched.h
+public_headers = include/usched/usched.h include/usched/client.h
 
 libcore_la_SOURCES =
 libcore_la_LIBADD = $(URCU_LIBS) $(NUMA_LIBS) -lpthread
@@ -41,6 +41,13 @@ endif
 # L7 time, io
 
 # L9 shm
+
+# L9 client
+libcore_la_SOURCES += lib/shm/layout.h lib/shm/wire.h
+libcore_la_SOURCES += lib/client/session.c lib/client/session.h lib/client/exchange.c lib/client/exchange.h
+libcore_la_SOURCES += lib/client/segments.c lib/client/segments.h lib/client/runtime.c lib/client/runtime.h
+libcore_la_SOURCES += lib/client/find.c lib/client/list.c lib/client/snapshot.c lib/client/fibers.c
+libcore_la_SOURCES += lib/client/set.c
 
 # L10 runtime
 

@@ -4,6 +4,7 @@
 # with its name; where one page tells of several functions, the others are links (`.so man3/...`).
 
 dist_man_MANS += \
+	man/schedctl.1 \
 	man/usched.7 \
 	man/usched_accept.3 \
 	man/usched_after.3 \
@@ -12,6 +13,32 @@ dist_man_MANS += \
 	man/usched_channel_free.3 \
 	man/usched_channel_receive.3 \
 	man/usched_channel_send.3 \
+	man/usched_client_close.3 \
+	man/usched_client_daemon_status.3 \
+	man/usched_client_directory.3 \
+	man/usched_client_failure.3 \
+	man/usched_client_fibers_close.3 \
+	man/usched_client_fibers_count.3 \
+	man/usched_client_fibers_get.3 \
+	man/usched_client_fibers_left_out.3 \
+	man/usched_client_fibers_open.3 \
+	man/usched_client_fibers_taken_ns.3 \
+	man/usched_client_list_close.3 \
+	man/usched_client_list_count.3 \
+	man/usched_client_list_daemon.3 \
+	man/usched_client_list_get.3 \
+	man/usched_client_list_left_out.3 \
+	man/usched_client_list_open.3 \
+	man/usched_client_open.3 \
+	man/usched_client_runtime_close.3 \
+	man/usched_client_runtime_open.3 \
+	man/usched_client_set.3 \
+	man/usched_client_snapshot_change.3 \
+	man/usched_client_snapshot_close.3 \
+	man/usched_client_snapshot_info.3 \
+	man/usched_client_snapshot_open.3 \
+	man/usched_client_snapshot_worker.3 \
+	man/usched_client_wait.3 \
 	man/usched_close.3 \
 	man/usched_connect.3 \
 	man/usched_detach.3 \

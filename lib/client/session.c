@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sessions, failures, and text and structs on their way to the caller.
+ */
+
+#include "client/session.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define DEFAULT_DIRECTORY "/run/usched"
+#define DEFAULT_TIMEOUT_NS UINT64_C(1000000000)
+
+uint64_t usched_client_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+int usched_client_open(struct usched_client **client, const struct usched_client_options *options)
+{
+	struct usched_client_options asked = USCHED_CLIENT_OPTIONS_INIT;
+	struct usched_client *made;
+
+	if (options) {
+		if (options->size < sizeof(options->size))
+			return -EINVAL;
+		memcpy(&asked, options, options->size < sizeof(asked) ? options->size : sizeof(asked));
+	}
+	if (!asked.socket_directory)
+		asked.socket_directory = getenv("USCHED_SOCKET");
+	if (!asked.socket_directory || !asked.socket_directory[0])
+		asked.socket_directory = DEFAULT_DIRECTORY;
+
+	made = calloc(1, sizeof(*made));
+	if (!made)
+		return -ENOMEM;
+	/* Room for the longest name in it must remain in a socket's address. */
+	if (strlen(asked.socket_directory) + sizeof("/control.sock") > sizeof(made->directory)) {
+		free(made);
+		return -EINVAL;
+	}
+	strcpy(made->directory, asked.socket_directory);
+	made->timeout_ns = asked.timeout_ns ? asked.timeout_ns : DEFAULT_TIMEOUT_NS;
+	made->failure.size = sizeof(made->failure);
+	made->failure.what = made->what;
+	made->failure.why = made->why;
+	made->failure.hint = made->hint;
+	*client = made;
+	return 0;
+}
+
+void usched_client_close(struct usched_client *client)
+{
+	free(client);
+}
+
+const struct usched_client_failure *usched_client_failure(const struct usched_client *client)
+{
+	return &client->failure;
+}
+
+const char *usched_client_directory(const struct usched_client *client)
+{
+	return client->directory;
+}
+
+/* Formats into a scratch buffer first: an argument may be the text that is replaced. */
+static void say(char *to, const char *format, va_list arguments)
+{
+	char text[USCHED_CLIENT_TEXT_BYTES];
+
+	vsnprintf(text, sizeof(text), format, arguments);
+	usched_client_text(to, USCHED_CLIENT_TEXT_BYTES, text, sizeof(text));
+}
+
+int usched_client_fail(struct usched_client *client, int error, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	say(client->what, format, arguments);
+	va_end(arguments);
+	client->why[0] = '\0';
+	client->hint[0] = '\0';
+	client->failure.error = error;
+	return error;
+}
+
+void usched_client_why(struct usched_client *client, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	say(client->why, format, arguments);
+	va_end(arguments);
+}
+
+void usched_client_hint(struct usched_client *client, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	say(client->hint, format, arguments);
+	va_end(arguments);
+}
+
+int usched_client_no_memory(struct usched_client *client, const char *what)
+{
+	usched_client_fail(client, -ENOMEM, "%s", what);
+	usched_client_why(client, "there is no memory left");
+	return -ENOMEM;
+}
+
+/* Bytes of the UTF-8 sequence at text, 0 when it is none or a control character. */
+static size_t printable(const unsigned char *text, size_t bytes)
+{
+	uint32_t code;
+	size_t length, i;
+
+	if (text[0] < 0x80)
+		return text[0] >= 0x20 && text[0] != 0x7f;
+	if (text[0] >= 0xc2 && text[0] < 0xe0)
+		length = 2;
+	else if (text[0] >= 0xe0 && text[0] < 0xf0)
+		length = 3;
+	else if (text[0] >= 0xf0 && text[0] < 0xf5)
+		length = 4;
+	else
+		return 0;
+	if (length > bytes)
+		return 0;
+	code = text[0] & (0x7fu >> length);
+	for (i = 1; i < length; i++) {
+		if ((text[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (text[i] & 0x3fu);
+	}
+	if (code < 0xa0)					/* C1 controls */
+		return 0;
+	if ((length == 3 && code < 0x800) || (length == 4 && code < 0x10000))
+		return 0;					/* longer than needed */
+	if (code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
+		return 0;
+	if ((code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
+	    (code >= 0x2060 && code <= 0x206f) || code == 0xfeff)
+		return 0;					/* invisible, or turns the line around */
+	return length;
+}
+
+void usched_client_text(char *to, size_t to_bytes, const char *from, size_t from_bytes)
+{
+	size_t end = strnlen(from, from_bytes);
+	size_t read = 0, written = 0;
+
+	while (read < end) {
+		size_t length = printable((const unsigned char *)from + read, end - read);
+
+		if (written + (length ? length : 1) >= to_bytes)
+			break;
+		if (length) {
+			memcpy(to + written, from + read, length);
+			written += length;
+			read += length;
+		} else {
+			to[written++] = '?';
+			read++;
+		}
+	}
+	to[written] = '\0';
+}
+
+int usched_client_give(void *to, const void *from, size_t from_bytes)
+{
+	size_t size;
+
+	memcpy(&size, to, sizeof(size));
+	if (size < sizeof(size))
+		return -EINVAL;
+	if (size > from_bytes)
+		memset((char *)to + from_bytes, 0, size - from_bytes);
+	memcpy(to, from, size < from_bytes ? size : from_bytes);
+	memcpy(to, &size, sizeof(size));
+	return 0;
+}
