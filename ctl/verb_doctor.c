@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* schedctl doctor: which mechanisms work here, and how to get the others. */
+
+#include "ctl/ctl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/output.h"
+#include "ctl/probe.h"
+
+static const struct ctl_column columns[] = {
+	{ "MECHANISM", 0 }, { "VERDICT", 0 }, { "FOUND", 0 },
+};
+
+static const char *const verdicts[] = { "ok", "limited", "missing" };
+
+enum { ROWS_MAX = 32 };
+
+static void probe_daemon(struct ctl *ctl, struct ctl_probe *probe)
+{
+	struct usched_client_daemon status = { .size = sizeof(status) };
+	const struct usched_client_failure *failure;
+
+	if (!usched_client_daemon_status(ctl->client, &status)) {
+		probe->verdict = CTL_WORKS;
+		snprintf(probe->detail, sizeof(probe->detail), "uschedd %s, process %u, %u runtimes",
+			 status.version, status.pid, status.runtimes);
+		return;
+	}
+	failure = usched_client_failure(ctl->client);
+	probe->verdict = CTL_MISSING;
+	snprintf(probe->detail, sizeof(probe->detail), "%.159s", failure->why);
+	snprintf(probe->hint, sizeof(probe->hint), "%.159s", failure->hint);
+}
+
+int ctl_verb_doctor(struct ctl *ctl, int count, char **arguments)
+{
+	struct ctl_probe probe[ROWS_MAX];
+	const char *name[ROWS_MAX];
+	const char *tick = NULL;
+	size_t rows = 0, i;
+
+	(void)count;
+	(void)arguments;
+	memset(probe, 0, sizeof(probe));
+	for (i = 0; ctl_probes[i].name && rows + 1 < ROWS_MAX; i++, rows++) {
+		name[rows] = ctl_probes[i].name;
+		ctl_probes[i].run(&probe[rows]);
+		/* In the order in which a runtime tries them. */
+		if (!tick && !strncmp(name[rows], "tick-", 5) && probe[rows].verdict == CTL_WORKS)
+			tick = name[rows] + 5;
+	}
+	name[rows] = "daemon";
+	probe_daemon(ctl, &probe[rows++]);
+
+	if (ctl->json) {
+		json_t *object = ctl_json(), *array = json_array();
+
+		ctl_json_text(object, "tick", tick);
+		for (i = 0; i < rows; i++) {
+			json_t *row = json_object();
+
+			ctl_json_text(row, "name", name[i]);
+			ctl_json_text(row, "verdict", verdicts[probe[i].verdict]);
+			ctl_json_text(row, "found", probe[i].detail);
+			ctl_json_text(row, "hint", probe[i].hint[0] ? probe[i].hint : NULL);
+			ctl_json_append(array, row);
+		}
+		ctl_json_put(object, "mechanisms", array);
+		ctl_json_print(object);
+	} else {
+		struct ctl_table *table = ctl_table_open(columns, sizeof(columns) / sizeof(columns[0]));
+
+		for (i = 0; i < rows; i++) {
+			ctl_table_cell(table, "%s", name[i]);
+			ctl_table_cell(table, "%s", verdicts[probe[i].verdict]);
+			ctl_table_cell(table, "%s", probe[i].detail);
+		}
+		ctl_table_close(table);
+		printf("\nA runtime started here preempts by: %s\n", tick ? tick : "nothing");
+		for (i = 0; i < rows; i++)
+			if (probe[i].hint[0])
+				printf("to get %s: %s\n", name[i], probe[i].hint);
+	}
+	return tick ? CTL_DONE : CTL_FAILED;
+}

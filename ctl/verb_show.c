@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * schedctl show: one runtime, each value with its meaning.
+ *
+ * Lines of key=value; what follows " # " is for people and may change.
+ */
+
+#include "ctl/ctl.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/output.h"
+
+static void put(const char *key, const char *value, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void put(const char *key, const char *value, const char *format, ...)
+{
+	va_list arguments;
+	int blanks = 30 - (int)strlen(key) - (int)strlen(value);
+
+	printf("%s=%s%*s# ", key, value, blanks > 1 ? blanks : 1, "");
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+	putchar('\n');
+}
+
+static const char *tick_meaning(enum usched_tick tick)
+{
+	switch (tick) {
+	case USCHED_TICK_PERF:
+		return "a perf event per carrier: costs nothing while a carrier sleeps";
+	case USCHED_TICK_TIMER:
+		return "a POSIX timer per carrier: perf events are refused here, or were not "
+		       "wished; schedctl doctor";
+	case USCHED_TICK_TIMERFD:
+		return "one timerfd and directed signals: the coarsest; schedctl doctor";
+	case USCHED_TICK_AUTO:
+		break;
+	}
+	return "not known";
+}
+
+static const char *attachment_meaning(const struct usched_client_info *info)
+{
+	switch (info->attachment) {
+	case USCHED_CLIENT_EMBEDDED:
+		return "no daemon: it grants itself the CPUs that it may use";
+	case USCHED_CLIENT_ATTACHING:
+		return "it has asked the daemon and waits for the answer";
+	case USCHED_CLIENT_ATTACHED:
+		return "the daemon grants its CPUs and owns its tunables";
+	case USCHED_CLIENT_EXPIRED:
+		return "the daemon is gone: it goes on, and will arbitrate alone";
+	case USCHED_CLIENT_UNKNOWN:
+		break;
+	}
+	return "not known";
+}
+
+/* "0-3,8": runs of set bits. */
+static void cpu_list(const uint64_t words[USCHED_CLIENT_CPU_WORDS], char *text, size_t bytes)
+{
+	unsigned int cpu = 0, end;
+	size_t used = 0;
+
+	text[0] = '\0';
+	while (cpu < 64 * USCHED_CLIENT_CPU_WORDS && used + 16 < bytes) {
+		if (!(words[cpu / 64] >> cpu % 64 & 1)) {
+			cpu++;
+			continue;
+		}
+		end = cpu;
+		while (end + 1 < 64 * USCHED_CLIENT_CPU_WORDS &&
+		       words[(end + 1) / 64] >> (end + 1) % 64 & 1)
+			end++;
+		if (end > cpu)
+			used += (size_t)sprintf(text + used, "%s%u-%u", used ? "," : "", cpu, end);
+		else
+			used += (size_t)sprintf(text + used, "%s%u", used ? "," : "", cpu);
+		cpu = end + 1;
+	}
+}
+
+static const char *number(uint64_t value)
+{
+	static char text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	return text;
+}
+
+static void put_quantum(const struct usched_client_info *info)
+{
+	struct ctl_word wanted = ctl_quantum(info->quantum_wanted_ns);
+	struct ctl_word now = ctl_quantum(info->quantum_ns);
+
+	if (!info->quantum_ns)
+		put("quantum", now.text, "no preemption: a fiber runs until it waits or yields");
+	else if (info->grant_known && info->tunables_generation && info->quantum_wanted_ns &&
+		 info->quantum_wanted_ns < info->quantum_ns)
+		put("quantum", now.text, "%s was wished; raised to the floor", wanted.text);
+	else
+		put("quantum", now.text, "a fiber runs at most so long while others wait");
+	put("quantum_floor", ctl_duration(info->quantum_floor_ns).text,
+	    "a shorter quantum is raised to this; one tick costs %s",
+	    ctl_duration(info->tick_cost_ns).text);
+	if (info->grant_known && info->tunables_acked < info->tunables_generation)
+		put("tunables", "pending", "change %llu of %llu has reached every carrier",
+		    (unsigned long long)info->tunables_acked,
+		    (unsigned long long)info->tunables_generation);
+	else
+		put("tunables", "in-force", "every carrier has the last change (%llu)",
+		    (unsigned long long)info->tunables_acked);
+}
+
+static void put_text(const struct usched_client_info *info, const char *cpus)
+{
+	const char *tick = ctl_tick(info->tick), *attachment = ctl_attachment(info->attachment);
+
+	put("pid", number(info->pid), "runtime number %u of this process", info->number);
+	put("name", info->name, "uid %u", info->uid);
+	put("age", ctl_age(info->start_time_ns, info->read_ns).text, "since the runtime was created");
+	put("attachment", attachment ? attachment : "-", "%s; moved %llu times",
+	    attachment_meaning(info), (unsigned long long)info->session_changes);
+	put("tick", tick ? tick : "-", "%s", tick_meaning(info->tick));
+	put("signal", number(info->signal), "that the tick sends");
+	put_quantum(info);
+	if (info->grant_known)
+		put("cpus", cpus, "granted%s", info->grant_acked >= info->grant_generation ?
+		    "" : "; not carried out yet");
+	else
+		put("cpus", "-", "the grant is being written");
+	put("demand_cpus", number(info->demand_cpus), "that it could use now, of %u workers%s",
+	    info->workers, info->flags & USCHED_CLIENT_QUOTA ? "; a cgroup quota limits it" : "");
+	put("carriers", number(info->carriers), "kernel threads for fibers, %u of them spare",
+	    info->carriers_idle);
+	put("carriers_max", number(info->carriers_max), info->carriers_refused ?
+	    "REACHED: %llu times one more was wished; fibers were not preempted then" :
+	    "so many fibers can be stopped in mid-run; refused %llu times",
+	    (unsigned long long)info->carriers_refused);
+	put("fibers", number(info->fibers_alive), "alive; %llu parked, %llu spawned in all",
+	    (unsigned long long)info->fibers_parked, (unsigned long long)info->fibers_spawned);
+	put("stack_guard", info->guard_kind == 1 ? "madvise" : info->guard_kind == 2 ? "mprotect" : "-",
+	    "%s", info->guard_kind == 2 ? "one mapping more per stack" : "no mapping per stack");
+	put("membarrier", info->flags & USCHED_CLIENT_NO_MEMBARRIER ? "no" : "yes",
+	    "%s", info->flags & USCHED_CLIENT_NO_MEMBARRIER ?
+	    "the kernel refuses it: hand-offs are dearer" : "hand-offs are cheap");
+	put("published", ctl_age(info->published_ns, info->read_ns).text,
+	    "ago; an idle runtime does not publish anew");
+}
+
+static void put_json(const struct usched_client_info *info, const char *cpus)
+{
+	json_t *object = ctl_json();
+
+	ctl_json_number(object, "pid", info->pid);
+	ctl_json_number(object, "runtime", info->number);
+	ctl_json_number(object, "uid", info->uid);
+	ctl_json_text(object, "name", info->name);
+	ctl_json_number(object, "read_ns", info->read_ns);
+	ctl_json_number(object, "published_ns", info->published_ns);
+	ctl_json_number(object, "start_time_ns", info->start_time_ns);
+	ctl_json_text(object, "attachment", ctl_attachment(info->attachment));
+	ctl_json_number(object, "session_changes", info->session_changes);
+	ctl_json_text(object, "tick", ctl_tick(info->tick));
+	ctl_json_number(object, "signal", info->signal);
+	ctl_json_number(object, "tick_cost_ns", info->tick_cost_ns);
+	ctl_json_number(object, "quantum_ns", info->quantum_ns);
+	ctl_json_number(object, "quantum_floor_ns", info->quantum_floor_ns);
+	ctl_json_number(object, "tunables_acked", info->tunables_acked);
+	if (info->grant_known) {
+		ctl_json_number(object, "quantum_wanted_ns", info->quantum_wanted_ns);
+		ctl_json_number(object, "tunables_generation", info->tunables_generation);
+		ctl_json_text(object, "cpus", cpus);
+		ctl_json_number(object, "granted_cpus", info->granted_cpus);
+		ctl_json_number(object, "grant_generation", info->grant_generation);
+	} else {
+		ctl_json_null(object, "quantum_wanted_ns");
+		ctl_json_null(object, "tunables_generation");
+		ctl_json_null(object, "cpus");
+		ctl_json_null(object, "granted_cpus");
+		ctl_json_null(object, "grant_generation");
+	}
+	ctl_json_number(object, "grant_acked", info->grant_acked);
+	ctl_json_number(object, "demand_cpus", info->demand_cpus);
+	ctl_json_number(object, "workers", info->workers);
+	ctl_json_number(object, "carriers", info->carriers);
+	ctl_json_number(object, "carriers_idle", info->carriers_idle);
+	ctl_json_number(object, "carriers_max", info->carriers_max);
+	ctl_json_number(object, "carriers_refused", info->carriers_refused);
+	ctl_json_number(object, "fibers_alive", info->fibers_alive);
+	ctl_json_number(object, "fibers_spawned", info->fibers_spawned);
+	ctl_json_number(object, "fibers_parked", info->fibers_parked);
+	ctl_json_text(object, "stack_guard", info->guard_kind == 1 ? "madvise" :
+		      info->guard_kind == 2 ? "mprotect" : NULL);
+	ctl_json_flag(object, "membarrier", !(info->flags & USCHED_CLIENT_NO_MEMBARRIER));
+	ctl_json_flag(object, "cgroup_quota", (info->flags & USCHED_CLIENT_QUOTA) != 0);
+	ctl_json_print(object);
+}
+
+int ctl_verb_show(struct ctl *ctl, int count, char **arguments)
+{
+	struct usched_client_info info = { .size = sizeof(info) };
+	struct usched_client_runtime *runtime;
+	struct usched_client_snapshot *snapshot;
+	char cpus[512];
+	int code;
+
+	(void)count;
+	code = ctl_target(ctl, arguments[0], &runtime);
+	if (code)
+		return code;
+	if (usched_client_snapshot_open(runtime, &snapshot)) {
+		code = ctl_client_error(ctl);
+		goto out;
+	}
+	usched_client_snapshot_info(snapshot, &info);
+	usched_client_snapshot_close(snapshot);
+	cpu_list(info.cpus, cpus, sizeof(cpus));
+	if (ctl->json)
+		put_json(&info, cpus);
+	else
+		put_text(&info, cpus);
+out:
+	usched_client_runtime_close(runtime);
+	return code;
+}
