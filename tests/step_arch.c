@@ -14,8 +14,13 @@
  *	- the interrupted instruction is in it;
  *	- when it passes step_switch(), the callee-saved registers found there are the values that
  *	  this very stack had put in;
+ *	- nothing was found below the stack pointer: those 128 bytes are overwritten before;
  *	- inside the plain switch, what called it is step_switch(), switch_fp, or nothing but the
  *	  first frame of a fiber that was not entered yet.
+ *
+ * Not seen here: that the end of a stack is marked in more than one way (an undefined return
+ * address, zero words above it, and no description before the first frame at all). Each alone ends
+ * the walk, so that one is missing does not show.
  */
 #include <signal.h>
 #include <stdbool.h>
@@ -42,6 +47,7 @@ enum {
 	FRAMES_MAX = 64,
 	TRAP_FLAG = 0x100,
 	TEXT_MAX = 1024,
+	RED_ZONE = 128,
 	FLAGS = 17,			/* REG_EFL */
 };
 
@@ -119,6 +125,8 @@ static void trap(int number, siginfo_t *info, void *frame)
 	if (!usched_arch_in_switch(pc))
 		return;
 	step.instructions++;
+	/* The kernel leaves the red zone alone and the switch keeps nothing there. */
+	memset((char *)usched_arch_sp(frame) - RED_ZONE, 0xa5, RED_ZONE);
 	if (offset < TEXT_MAX)
 		step.seen[offset] = true;
 	if (_Unwind_Backtrace(look, &walk) != _URC_END_OF_STACK)
