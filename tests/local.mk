@@ -55,7 +55,12 @@ EXTRA_DIST += tests/layers.txt
 # --enable-fuzz and run by tests/fuzz/run. Each needs a line for its linker flags:
 #	tests_fuzz_f_wire_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 #	tests_fuzz_f_wire_LDADD = libcore.la
-fuzz_programs =
+fuzz_programs = tests/fuzz/f_answer tests/fuzz/f_segments
+tests_fuzz_f_answer_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_f_answer_LDADD = libcore.la
+tests_fuzz_f_segments_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_f_segments_LDADD = libcore.la
+EXTRA_DIST += tests/fuzz/run
 EXTRA_PROGRAMS += $(fuzz_programs)
 .PHONY: fuzz
 if FUZZ

@@ -224,15 +224,18 @@ int usched_exchange_receive(struct usched_exchange *exchange, uint16_t type, uin
 					 .msg_controllen = sizeof(control.bytes) };
 
 		got = recvmsg(exchange->socket, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-		if (got > 0) {
+		if (got >= 0) {
+			/* An empty datagram looks like the end, but may carry descriptors. */
 			result = take_descriptors(exchange, &header);
+			if (!result && got == 0)
+				return failed(exchange, -EPIPE, "it hung up without an answer");
 			if (result)
 				return failed(exchange, result,
 					      "its answer has the wrong number of descriptors");
 			return check(exchange, (size_t)got, header.msg_flags, type, other,
 				     descriptors);
 		}
-		if (got == 0 || errno == ECONNRESET)
+		if (errno == ECONNRESET)
 			return failed(exchange, -EPIPE, "it hung up without an answer");
 		if (errno == EINTR)
 			continue;
