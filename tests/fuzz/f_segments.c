@@ -2,12 +2,16 @@
 /*
  * A pair of segments written by an enemy, read as an observer reads it.
  *
- * Input: flags, then how many bytes are the grant's, then the bytes of the grant and of the report.
+ * A right pair is made first and then damaged, since random bytes would never get past the first
+ * comparison. Input:
  *
- *	flags & 1	the headers get the right magic, version and counts first, or the fuzzer
- *			would spend its time in front of the first comparison
- *	flags & 2	the segments are overwritten between opening and reading: what was checked
- *			at open must still bound every later access
+ *	workers - 1, shortage of the grant, shortage of the report	one byte each
+ *	patches: flags, place (2 bytes), value (4 bytes)
+ *
+ *	flags & 1	the patch hits the report, else the grant
+ *	flags & 2	it is written after the pair was opened: what was checked then must bound
+ *			every later access
+ *	flags & 4	the place is in the header, where sizes and counts are
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -21,84 +25,92 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { SEGMENT_BYTES_MAX = 1 << 16 };
+enum { PREFIX_BYTES = 3, PATCH_BYTES = 7, PATCHES_MAX = 64, WORKERS_MAX = 16 };
 
-static int make_segment(const uint8_t *bytes, size_t size)
+struct segment {
+	uint8_t bytes[1 << 13];
+	size_t size;
+	int descriptor;
+};
+
+static void make(struct segment *segment, uint64_t magic, size_t body_bytes, size_t stride_bytes,
+		 uint32_t workers, size_t shortage)
 {
-	int descriptor = memfd_create("fuzz", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct usched_segment_header header = { .magic = magic };
 
-	if (descriptor < 0 || write(descriptor, bytes, size) != (ssize_t)size ||
-	    fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-		abort();
-	return descriptor;
+	memset(segment, 0, sizeof(*segment));
+	segment->size = body_bytes + workers * stride_bytes;
+	header.major = USCHED_LAYOUT_MAJOR;
+	header.minor = USCHED_LAYOUT_MINOR;
+	header.total_bytes = (uint32_t)segment->size;
+	header.header_bytes = (uint32_t)body_bytes;
+	header.workers = workers;
+	header.worker_stride_bytes = (uint32_t)stride_bytes;
+	memcpy(segment->bytes, &header, sizeof(header));
+	segment->size -= shortage < segment->size ? shortage : segment->size;
 }
 
-static void make_plausible(uint8_t *bytes, size_t size, uint64_t magic, size_t body_bytes,
-			   size_t stride_bytes)
+static void seal(struct segment *segment)
 {
-	struct usched_segment_header header;
+	segment->descriptor = memfd_create("fuzz", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (segment->descriptor < 0 ||
+	    write(segment->descriptor, segment->bytes, segment->size) != (ssize_t)segment->size ||
+	    fcntl(segment->descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+		abort();
+}
 
-	if (size < sizeof(header))
-		return;
-	memcpy(&header, bytes, sizeof(header));
-	header.magic = magic;
-	header.major = USCHED_LAYOUT_MAJOR;
-	memset(header.session, 0, sizeof(header.session));
-	if (header.workers > 64)
-		header.workers = 1 + header.workers % 64;
-	if (header.header_bytes % 5 != 0)
-		header.header_bytes = (uint32_t)body_bytes;
-	if (header.worker_stride_bytes % 5 != 0)
-		header.worker_stride_bytes = (uint32_t)stride_bytes;
-	memcpy(bytes, &header, sizeof(header));
+/* Applies the patches that are meant for this moment. */
+static void damage(struct segment pair[2], const uint8_t *data, size_t size, uint8_t moment)
+{
+	for (int i = 0; i < PATCHES_MAX && size >= PATCH_BYTES; i++) {
+		struct segment *segment = &pair[data[0] & 1];
+		size_t range = data[0] & 4 ? sizeof(struct usched_segment_header) : segment->size;
+
+		if ((data[0] & 2) == moment && range >= 4 && range <= segment->size) {
+			size_t place = (size_t)(data[1] | data[2] << 8) % (range - 3);
+
+			memcpy(segment->bytes + place, data + 3, 4);
+			if (moment != 0 && pwrite(segment->descriptor, data + 3, 4,
+						  (off_t)place) != 4)
+				abort();
+		}
+		data += PATCH_BYTES;
+		size -= PATCH_BYTES;
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static struct segment pair[2];
 	struct usched_segments segments = { .grant = -1, .report = -1 };
 	struct usched_report_worker *workers;
 	struct usched_report report;
 	struct usched_grant grant;
 	const char *reason = NULL;
-	uint8_t *copy, flags;
-	int grant_fd, report_fd, known;
-	size_t grant_size;
+	uint32_t count;
+	int known;
 
-	if (size < 3 || size > SEGMENT_BYTES_MAX)
+	if (size < PREFIX_BYTES)
 		return 0;
-	flags = data[0];
-	grant_size = (size_t)data[1] * 16;
-	data += 2;
-	size -= 2;
-	if (grant_size > size)
-		grant_size = size;
+	count = 1 + data[0] % WORKERS_MAX;
+	make(&pair[0], USCHED_GRANT_MAGIC, sizeof(struct usched_grant),
+	     sizeof(struct usched_grant_worker), count, data[1]);
+	make(&pair[1], USCHED_REPORT_MAGIC, sizeof(struct usched_report),
+	     sizeof(struct usched_report_worker), count, data[2]);
+	data += PREFIX_BYTES;
+	size -= PREFIX_BYTES;
+	damage(pair, data, size, 0);
+	seal(&pair[0]);
+	seal(&pair[1]);
 
-	copy = malloc(size);
-	if (copy == NULL)
-		abort();
-	memcpy(copy, data, size);
-	if (flags & 1) {
-		make_plausible(copy, grant_size, USCHED_GRANT_MAGIC, sizeof(struct usched_grant),
-			       sizeof(struct usched_grant_worker));
-		make_plausible(copy + grant_size, size - grant_size, USCHED_REPORT_MAGIC,
-			       sizeof(struct usched_report), sizeof(struct usched_report_worker));
-	}
-	grant_fd = make_segment(copy, grant_size);
-	report_fd = make_segment(copy + grant_size, size - grant_size);
-	free(copy);
-
-	if (usched_segments_open(&segments, grant_fd, report_fd, &reason) != 0) {
+	if (usched_segments_open(&segments, pair[0].descriptor, pair[1].descriptor, &reason) != 0) {
 		if (reason == NULL)
 			abort();
-		close(grant_fd);
-		close(report_fd);
+		close(pair[0].descriptor);
+		close(pair[1].descriptor);
 		return 0;
 	}
-	if (flags & 2) {
-		if (pwrite(grant_fd, data, grant_size, 0) != (ssize_t)grant_size ||
-		    pwrite(report_fd, data + grant_size, size - grant_size, 0) < 0)
-			abort();
-	}
+	damage(pair, data, size, 2);
 	/* Exactly as much room as the contract asks for, so that ASan sees one byte more. */
 	workers = calloc(segments.workers, sizeof(*workers));
 	if (workers == NULL)
