@@ -115,32 +115,33 @@ const char *ctl_duration_parse(const char *text, uint64_t *ns)
 	return NULL;
 }
 
-static int count_parse(const char *text, uint64_t *value)
+/* A whole number from 1 to most. */
+static int count_parse(const char *text, uint64_t most, uint64_t *value)
 {
 	uint64_t sum = 0;
 
 	if (!*text)
 		return 0;
 	for (; *text; text++) {
-		if (*text < '0' || *text > '9' || sum > 100000000)
+		if (*text < '0' || *text > '9' || sum > most / 10)
 			return 0;
 		sum = sum * 10 + (uint64_t)(*text - '0');
 	}
 	*value = sum;
-	return sum > 0;
+	return sum > 0 && sum <= most;
 }
 
 int ctl_target(struct ctl *ctl, const char *text, struct usched_client_runtime **runtime)
 {
 	char what[128];
 	const char *slash = strchr(text, '/');
-	char pid_text[16];
+	char pid_text[24];
 	uint64_t pid, number = 1;
 	size_t length = slash ? (size_t)(slash - text) : strlen(text);
 
-	snprintf(pid_text, sizeof(pid_text), "%.*s", (int)(length < 15 ? length : 15), text);
-	if (!count_parse(pid_text, &pid) || (slash && !count_parse(slash + 1, &number)) ||
-	    number > UINT32_MAX) {
+	snprintf(pid_text, sizeof(pid_text), "%.*s", (int)(length < 23 ? length : 23), text);
+	if (!count_parse(pid_text, INT64_MAX, &pid) ||
+	    (slash && !count_parse(slash + 1, UINT32_MAX, &number))) {
 		snprintf(what, sizeof(what), "cannot use \"%.64s\" as a target", text);
 		return ctl_usage(ctl, what, "a target is a process id, or PID/N for the runtime "
 				 "number N of a process that has several",
@@ -213,7 +214,7 @@ static int set_option(struct ctl *ctl, const struct ctl_option *option, const ch
 			return ctl_error(ctl, CTL_RANGE, NULL, what, "it must be from 10ms to 3600s", NULL);
 		break;
 	case 'c':
-		if (!count_parse(value, &ctl->count)) {
+		if (!count_parse(value, 1000000000, &ctl->count)) {
 			snprintf(what, sizeof(what), "cannot use --count=%.32s", value);
 			return ctl_usage(ctl, what, "it must be a whole number from 1 to 1000000000",
 					 NULL);

@@ -43,6 +43,13 @@ tests_t_arch_SOURCES = tests/t_arch.c tests/step_arch.c \
 # daemon
 
 # ctl
+test_programs += tests/t_client
+tests_t_client_SOURCES = tests/t_client.c tests/fake_peer.c tests/fake_peer.h
+check_PROGRAMS += tests/helper_fake
+tests_helper_fake_SOURCES = tests/helper_fake.c tests/fake_peer.c tests/fake_peer.h
+tests_helper_fake_LDADD = -lpthread
+test_scripts += tests/ctl.sh
+EXTRA_DIST += tests/ctl-live.sh tests/helper_runtime.c
 
 # examples, bench
 

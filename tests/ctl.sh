@@ -1,0 +1,366 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# schedctl on the command line: what it prints, how it refuses, and that a refusal changes nothing.
+# The other side is tests/helper_fake, which answers right or wrong in one chosen way; with a real
+# runtime, tests/ctl-live.sh does the same in small.
+set -u
+
+top=${USCHED_SRCDIR:-$(cd "$(dirname "$0")/.." && pwd)}
+build=${USCHED_BUILDDIR:-.}
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 1' INT TERM
+failed=0
+USCHED_SOCKET=$scratch/none
+export USCHED_SOCKET
+export LC_ALL=C.UTF-8
+
+# shellcheck disable=SC2086 # the emulator is a command with arguments
+schedctl()
+{
+	if [ -n "${USCHED_EMULATOR:-}" ]; then
+		$USCHED_EMULATOR -E LD_LIBRARY_PATH="$build/.libs" "$build/.libs/schedctl" "$@"
+	else
+		"$build/schedctl" "$@"
+	fi
+}
+
+verdict()	# NAME: fails when $scratch/wrong has lines
+{
+	if [ -s "$scratch/wrong" ]; then
+		echo "FAIL $1: $(head -n 1 "$scratch/wrong")"
+		sed '1d; s/^/     /' "$scratch/wrong"
+		failed=1
+	else
+		echo "ok $1"
+	fi
+	: > "$scratch/wrong"
+}
+
+wrong()
+{
+	echo "$*" >> "$scratch/wrong"
+}
+
+# expect CODE TEXT ARGUMENTS...: exit code, and a text in what it printed (out or err).
+expect()
+{
+	code=$1
+	text=$2
+	shift 2
+	schedctl "$@" > "$scratch/out" 2> "$scratch/err"
+	got=$?
+	if [ "$got" != "$code" ]; then
+		wrong "schedctl $*: exit code $got, not $code: $(cat "$scratch/out" "$scratch/err")"
+	fi
+	if ! cat "$scratch/out" "$scratch/err" | grep -qF -e "$text"; then
+		wrong "schedctl $*: no \"$text\" in: $(cat "$scratch/out" "$scratch/err")"
+	fi
+}
+
+# refuse CODE TEXT ARGUMENTS...: as expect; nothing on stdout, three lines at most on stderr; the
+# same with --json, where stdout has the error as one object.
+refuse()
+{
+	expect "$@"
+	if [ -s "$scratch/out" ]; then
+		wrong "schedctl $*: a refusal printed data: $(cat "$scratch/out")"
+	fi
+	if ! head -n 1 "$scratch/err" | grep -q '^schedctl: cannot .*: .' ||
+		[ "$(wc -l < "$scratch/err")" -gt 3 ] || [ "$(wc -l < "$scratch/err")" -lt 2 ]; then
+		wrong "schedctl $*: not in three lines: $(cat "$scratch/err")"
+	fi
+	code=$1
+	shift 2
+	schedctl --json "$@" > "$scratch/out" 2> "$scratch/err"
+	got=$?
+	if [ "$got" != "$code" ] || [ "$(wc -l < "$scratch/out")" != 1 ] ||
+		! grep -q "^{\"schema\":1,\"error\":{\"exit_code\":$code,.*}}\$" "$scratch/out"; then
+		wrong "schedctl --json $*: exit code $got: $(cat "$scratch/out")"
+	fi
+}
+
+# start NAME KIND FAULT...: a fake peer; its pid goes to $pid, its input stays open on a fifo.
+start()
+{
+	name=$1
+	shift
+	mkfifo "$scratch/$name.in"
+	# shellcheck disable=SC2086
+	if [ -n "${USCHED_EMULATOR:-}" ]; then
+		$USCHED_EMULATOR -E LD_LIBRARY_PATH="$build/.libs" "$build/tests/helper_fake" "$@" \
+			< "$scratch/$name.in" > "$scratch/$name.out" &
+	else
+		"$build/tests/helper_fake" "$@" < "$scratch/$name.in" > "$scratch/$name.out" &
+	fi
+	job=$!
+	case $name in
+	one) exec 3> "$scratch/$name.in" ;;
+	two) exec 4> "$scratch/$name.in" ;;
+	esac
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		if grep -q '^ready' "$scratch/$name.out"; then
+			break
+		fi
+		sleep 0.1
+	done
+	pid=$(sed -n 's/^ready //p' "$scratch/$name.out")
+	if [ -z "$pid" ]; then
+		wrong "the fake peer $* did not start"
+		pid=0
+	fi
+}
+
+# stop NAME CHANGES: end it; so many changes must have been made.
+stop()
+{
+	case $1 in
+	one) exec 3>&- ;;
+	two) exec 4>&- ;;
+	esac
+	wait "$job"
+	if ! grep -qx "sets $2" "$scratch/$1.out"; then
+		wrong "$1 should have been changed $2 times: $(cat "$scratch/$1.out")"
+	fi
+	rm -f "$scratch/$1.in" "$scratch/$1.out"
+}
+
+is_json()	# FILE
+{
+	if [ "$(wc -l < "$1")" != 1 ] || ! grep -q '^{"schema":1,.*}$' "$1"; then
+		wrong "not one object with a schema: $(cat "$1")"
+	elif command -v python3 > /dev/null && ! python3 -m json.tool < "$1" > /dev/null 2>&1; then
+		wrong "not JSON: $(cat "$1")"
+	fi
+}
+
+: > "$scratch/wrong"
+
+# ---- the command line --------------------------------------------------------------------------
+
+refuse 2 'no verb was given'
+refuse 2 'did you mean workers?' wokers 1
+refuse 2 'did you mean list?' lst
+refuse 2 'schedctl --help lists the verbs' frobnicate
+refuse 2 'did you mean --json?' list --jsno
+refuse 2 'there is no such option' list -x
+refuse 2 'its value is missing' list --socket
+refuse 2 'takes no value' list --json=yes
+refuse 2 'the name of the directory is empty' list --socket=
+refuse 2 'this verb does not take it' list --count=3
+refuse 2 'this verb does not take it' show 1 --dry-run
+refuse 2 'it takes PID' show
+refuse 2 'usage: schedctl set PID quantum=TIME' set 1
+refuse 2 'too many arguments' show 1 2
+refuse 2 'it takes no argument' list 1
+refuse 2 'a target is a process id' show httpd
+refuse 2 'a target is a process id' show 12x
+refuse 2 'a target is a process id' show 12/
+refuse 2 'whole number' stat 1 --count=0
+refuse 2 'it has no unit' stat 1 --interval=1
+refuse 6 'from 10ms to 3600s' stat 1 --interval=1us
+refuse 2 'the shells are' completion tcsh
+verdict wrong_command_lines_are_refused
+
+expect 0 'Usage: schedctl' --help
+expect 0 'Usage: schedctl' help
+expect 0 'Usage: schedctl set PID' set --help
+expect 0 'Usage: schedctl set PID' --help set
+expect 0 'schedctl 0' --version
+expect 0 'schedctl 0' version
+expect 0 '"uschedd":null' --json version
+is_json "$scratch/out"
+expect 0 '"runtimes":[' list -j
+is_json "$scratch/out"
+for shell in bash zsh fish; do
+	expect 0 'completion' completion "$shell"
+done
+if command -v bash > /dev/null; then
+	schedctl completion bash > "$scratch/completion"
+	bash -n "$scratch/completion" 2>> "$scratch/wrong"
+fi
+verdict help_version_and_completion
+
+# Every verb and option of the help is in the manual, and every verb has a section there.
+schedctl --help > "$scratch/help"
+sed -n '/^Verbs:/,/^$/s/^  \([a-z]*\) .*/\1/p' "$scratch/help" > "$scratch/verbs"
+grep -o -e '--[a-z][a-z-]*' "$scratch/help" | sort -u > "$scratch/options"
+if [ "$(wc -l < "$scratch/verbs")" -lt 9 ] || [ "$(wc -l < "$scratch/options")" -lt 7 ]; then
+	wrong "the help has too few verbs or options: $(cat "$scratch/help")"
+fi
+while read -r verb; do
+	if ! grep -Eq "^\.Ss $verb( |\$)" "$top/man/schedctl.1"; then
+		wrong "schedctl.1 has no section on $verb"
+	fi
+	if ! grep -Eq "^\.Dl \\$ .*schedctl $verb" "$top/man/schedctl.1"; then
+		wrong "schedctl.1 has no example of $verb"
+	fi
+done < "$scratch/verbs"
+while read -r option; do
+	if ! grep -qF -e "Fl -${option#--}" "$top/man/schedctl.1"; then
+		wrong "schedctl.1 does not tell of $option"
+	fi
+done < "$scratch/options"
+verdict the_manual_tells_of_every_verb_and_option
+
+# shellcheck disable=SC2013
+if grep -n '# *include *[<"]' "$top"/ctl/*.[ch] | grep -E '[<"]usched/' |
+	grep -v '<usched/client.h>' > "$scratch/found"; then
+	wrong "ctl/ includes more of the library than <usched/client.h>: $(cat "$scratch/found")"
+fi
+verdict the_tool_needs_the_client_header_only
+
+if [ -w /dev/full ]; then
+	schedctl version > /dev/full 2> "$scratch/err"
+	got=$?
+	if [ "$got" != 1 ] || ! grep -q 'No space left' "$scratch/err"; then
+		wrong "a full device gave exit code $got: $(cat "$scratch/err")"
+	fi
+fi
+verdict a_failed_flush_is_a_failure
+
+# doctor may find that nothing works (1) on a very closed machine, but says it in the same form.
+schedctl doctor > "$scratch/out" 2> "$scratch/err"
+got=$?
+if [ "$got" -gt 1 ] || ! grep -q '^MECHANISM  *VERDICT  *FOUND$' "$scratch/out"; then
+	wrong "doctor: exit code $got: $(cat "$scratch/out" "$scratch/err")"
+fi
+for mechanism in tick-perf tick-timer tick-timerfd membarrier rseq stack-guard epoll-pwait2 \
+	cgroup-quota affinity threads daemon; do
+	if ! grep -Eq "^$mechanism +(ok|limited|missing) " "$scratch/out"; then
+		wrong "doctor does not tell of $mechanism"
+	fi
+done
+schedctl doctor --json > "$scratch/out" 2> "$scratch/err"
+is_json "$scratch/out"
+verdict doctor_tries_each_mechanism
+
+# ---- a runtime ---------------------------------------------------------------------------------
+
+start one runtime none
+for verb in show workers fibers stat; do
+	expect 0 '' "$verb" "$pid"
+	expect 0 '"schema":1' "$verb" "$pid" --json
+	is_json "$scratch/out"
+done
+expect 0 'quantum=2ms' show "$pid"
+expect 0 'tick=perf' show "$pid"
+expect 0 'cpus=0-1' show "$pid"
+expect 0 '"quantum_ns":2000000' show "$pid" --json
+expect 0 'embedded' list
+expect 0 "\"pid\":$pid,\"runtime\":1" list --json
+expect 0 'read fd 11' fibers "$pid"
+if grep -q "$(printf '\033')" "$scratch/out"; then
+	wrong "a name's control characters reached the terminal"
+fi
+expect 0 '0x4ffffffff' fibers "$pid"
+expect 0 'all' stat "$pid"
+expect 0 'TICK/s' stat "$pid" --interval=50ms --count=2
+if [ "$(wc -l < "$scratch/out")" != 3 ]; then
+	wrong "two intervals are a title and two lines: $(cat "$scratch/out")"
+fi
+schedctl --json stat "$pid" -i 50ms -n2 > "$scratch/out" 2> "$scratch/err"
+if [ "$(grep -c '^{"schema":1,.*"elapsed_ns":.*}$' "$scratch/out")" != 2 ]; then
+	wrong "two intervals are two objects: $(cat "$scratch/out")"
+fi
+verdict a_runtime_is_shown
+
+refuse 2 'it has no unit' set "$pid" quantum=5
+refuse 2 'units ns, us, ms, s' set "$pid" quantum=5
+refuse 2 'its unit is not known' set "$pid" quantum=5min
+refuse 2 'not a number' set "$pid" quantum=fast
+refuse 2 'not a number' set "$pid" quantum=
+refuse 2 'not a number' set "$pid" quantum=-1ms
+refuse 2 'no digit after the point' set "$pid" quantum=1.ms
+refuse 2 'too large' set "$pid" quantum=99999999999999999999s
+refuse 2 'as KEY=VALUE' set "$pid" quantum
+refuse 2 'the tunables are: quantum' set "$pid" quantm=1ms
+refuse 2 'the tunables are: quantum' set "$pid" =1ms
+refuse 6 'from 100us to 1s' set "$pid" quantum=2s
+refuse 6 '100 us to 1 s' set "$pid" quantum=99us
+refuse 6 'from 100us to 1s' set "$pid" quantum=0us
+refuse 3 'no runtime number 2' set "$pid/2" quantum=1ms
+expect 0 '2ms -> 1ms -> 1ms' set "$pid" quantum=1ms --dry-run
+expect 0 'nothing was changed' set "$pid" quantum=1ms --dry-run
+expect 0 'quantum=2ms' show "$pid"
+stop one 0
+verdict a_wrong_set_changes_nothing
+
+start one runtime none
+expect 0 '2ms -> 500us -> 500us' set "$pid" quantum=500us
+expect 0 'every carrier acknowledged after' set "$pid" quantum=1.5ms
+expect 0 'quantum=1.5ms' show "$pid"
+expect 0 '1.5ms -> 100us -> 120us' set "$pid" quantum=100us
+expect 0 'limited by' set "$pid" quantum=100us
+expect 0 '"effective_ns":0' --json set "$pid" quantum=off
+is_json "$scratch/out"
+expect 0 'quantum=off' show "$pid"
+stop one 5
+verdict a_set_is_acknowledged
+
+start one slow none
+refuse 1 'not every carrier has acknowledged' set "$pid" quantum=1ms
+stop one 2
+verdict a_set_without_acknowledgement_fails
+
+# ---- bad targets -------------------------------------------------------------------------------
+
+sleep 0 &
+gone=$!
+wait "$gone"
+refuse 3 'there is no process' show "$gone"
+refuse 3 'there is no process' set "$gone" quantum=1ms
+refuse 3 'no usched runtime' show "$$"
+refuse 3 'no usched runtime' set "$$" quantum=1ms
+refuse 3 'no process has such a large id' show 99999999999
+verdict a_target_that_is_none_is_told
+
+for fault in silent hangup short magic serial length no-descriptors pipe file workers retired; do
+	start one runtime "$fault"
+	case $fault in
+	silent) refuse 1 'timed out' show "$pid" ;;
+	*) refuse 1 'bad answer' show "$pid" ;;
+	esac
+	stop one 0
+done
+start one runtime refuse
+refuse 4 'permission denied' set "$pid" quantum=1ms
+refuse 4 'permission denied' show "$pid"
+expect 0 "$pid" list
+stop one 0
+verdict a_wrong_runtime_is_told
+
+# ---- the daemon --------------------------------------------------------------------------------
+
+refuse 5 'there is no daemon' status
+refuse 5 'there is no daemon' list --socket="$scratch/none"
+expect 0 'no daemon at' list
+start one attached none
+refuse 5 'there is no daemon' set "$pid" quantum=1ms
+stop one 0
+mkdir "$scratch/dir"
+: > "$scratch/dir/control.sock"
+refuse 5 'daemon unreachable' status --socket "$scratch/dir"
+rm "$scratch/dir/control.sock"
+for fault in silent hangup short long magic major serial type length; do
+	start one daemon "$fault" "$scratch/dir"
+	refuse 5 'daemon unreachable' status --socket "$scratch/dir"
+	USCHED_SOCKET=$scratch/dir refuse 5 'daemon unreachable' list
+	stop one 0
+	rm "$scratch/dir/control.sock"
+done
+verdict a_daemon_that_is_none_is_told
+
+start one daemon none "$scratch/dir" "$$"
+expect 0 'version=0.1.0' --socket "$scratch/dir" status
+expect 0 '"epoch":42' status --json --socket="$scratch/dir"
+is_json "$scratch/out"
+expect 0 'listed' list --socket="$scratch/dir"
+expect 0 '"daemon":true' list --socket="$scratch/dir" --json
+expect 0 'uschedd 0.1.0' version --socket="$scratch/dir"
+stop one 0
+rm -f "$scratch/dir/control.sock"
+verdict the_daemon_is_shown
+
+exit "$failed"
