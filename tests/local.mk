@@ -52,6 +52,8 @@ test_scripts += tests/ctl.sh
 EXTRA_DIST += tests/ctl-live.sh tests/helper_runtime.c
 
 # examples, bench
+test_scripts += tests/httpd.sh
+EXTRA_DIST += tests/e2e/common.bash
 
 # Shell tests
 test_scripts += tests/check-layers.sh tests/check-headers.sh tests/check-objects.sh \
