@@ -113,9 +113,10 @@ static void put_titles(void)
 	       "HANDOFF/s", "STARVED/s", "TAKEN/s", "STEAL/s", "PARK/s", "SPAWN/s", "IO/s", "BUSY%");
 }
 
-static void put_rates(const struct usched_client_worker *sum, uint64_t elapsed_ns, uint32_t workers)
+/* awake: workers whose CPU is granted; the others are neither busy nor idle. */
+static void put_rates(const struct usched_client_worker *sum, uint64_t elapsed_ns, uint32_t awake)
 {
-	double busy = 100.0 - 100.0 * (double)sum->idle_ns / (double)elapsed_ns / workers;
+	double busy = awake ? 100.0 - 100.0 * (double)sum->idle_ns / (double)elapsed_ns / awake : 0;
 
 	printf("%9u %10s %10s %10s %9s %9s %9s %10s %9s %9s %6.1f\n", sum->runnable,
 	       ctl_rate(sum->dispatches, elapsed_ns).text, ctl_rate(sum->ticks, elapsed_ns).text,
@@ -134,7 +135,7 @@ static int rates(struct ctl *ctl, const struct usched_client_snapshot *before,
 	struct usched_client_worker sum = { .size = sizeof(sum) };
 	json_t *array = NULL, *object, *all;
 	uint64_t elapsed_ns = 1;
-	uint32_t i;
+	uint32_t awake = 0, i;
 
 	usched_client_snapshot_info(after, &info);
 	if (ctl->json)
@@ -148,6 +149,7 @@ static int rates(struct ctl *ctl, const struct usched_client_snapshot *before,
 		}
 		ctl_counters_add(&sum, &worker);
 		sum.runnable += worker.runnable;
+		awake += worker.state != USCHED_CLIENT_WORKER_DORMANT;
 		if (ctl->json)
 			ctl_json_append(array, one(&worker));
 	}
@@ -163,7 +165,7 @@ static int rates(struct ctl *ctl, const struct usched_client_snapshot *before,
 	} else {
 		if (line % LINES_PER_TITLE == 0)
 			put_titles();
-		put_rates(&sum, elapsed_ns, info.workers);
+		put_rates(&sum, elapsed_ns, awake);
 	}
 	return 0;
 }

@@ -62,11 +62,13 @@ mkfifo "$scratch/in"
 run tests/helper_runtime < "$scratch/in" > "$scratch/ready" &
 job=$!
 exec 3> "$scratch/in"
-for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-	if grep -q '^ready' "$scratch/ready"; then
+tries=0
+while [ $tries -lt 200 ]; do
+	if grep -qs '^ready' "$scratch/ready"; then
 		break
 	fi
 	sleep 0.1
+	tries=$((tries + 1))
 done
 pid=$(sed -n 's/^ready //p' "$scratch/ready")
 if [ -z "$pid" ]; then

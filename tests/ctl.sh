@@ -99,11 +99,13 @@ start()
 	one) exec 3> "$scratch/$name.in" ;;
 	two) exec 4> "$scratch/$name.in" ;;
 	esac
-	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-		if grep -q '^ready' "$scratch/$name.out"; then
+	tries=0
+	while [ $tries -lt 200 ]; do
+		if grep -qs '^ready' "$scratch/$name.out"; then
 			break
 		fi
 		sleep 0.1
+		tries=$((tries + 1))
 	done
 	pid=$(sed -n 's/^ready //p' "$scratch/$name.out")
 	if [ -z "$pid" ]; then
