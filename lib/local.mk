@@ -15,6 +15,11 @@ libcore_la_SOURCES =
 libcore_la_LIBADD = $(URCU_LIBS) $(NUMA_LIBS) -lpthread
 
 # L0 base
+libcore_la_SOURCES += lib/base/assert.c lib/base/assert.h lib/base/format.c lib/base/format.h
+libcore_la_SOURCES += lib/base/spinlock.c lib/base/spinlock.h lib/base/random.c lib/base/random.h
+libcore_la_SOURCES += lib/base/duration.c lib/base/duration.h
+libcore_la_SOURCES += lib/base/environment.c lib/base/environment.h
+libcore_la_SOURCES += lib/base/futex.h lib/base/clock.h lib/base/list.h
 
 # L1 arch: every CPU's files are listed here, so that each is in the tarball; one block is built.
 libcore_la_SOURCES += lib/arch/context.h lib/arch/cpu.h lib/arch/sanitize.h
@@ -29,6 +34,10 @@ libcore_la_SOURCES += lib/arch/generic/context.c
 endif
 
 # L2 memory
+libcore_la_SOURCES += lib/memory/pseudo.c lib/memory/pseudo.h lib/memory/quota.c lib/memory/quota.h
+libcore_la_SOURCES += lib/memory/topology.c lib/memory/topology.h
+libcore_la_SOURCES += lib/memory/cycles.c lib/memory/cycles.h lib/memory/table.c lib/memory/table.h
+libcore_la_SOURCES += lib/memory/guard.c lib/memory/guard.h lib/memory/stack.c lib/memory/stack.h
 
 # L3 fiber
 
