@@ -21,3 +21,6 @@ noinst_PROGRAMS += examples/httpd/httpd-threads
 examples_httpd_httpd_threads_SOURCES = examples/httpd/serve_threads.c
 examples_httpd_httpd_threads_LDFLAGS = $(AM_LDFLAGS) -no-install
 examples_httpd_httpd_threads_LDADD = examples/httpd/libhttpd.la -lpthread
+
+EXTRA_DIST += examples/mainjob/run examples/mainjob/README.md examples/mainjob/light.lua \
+	examples/mainjob/heavy.lua examples/mainjob/summarize.awk examples/mainjob/judge.awk
