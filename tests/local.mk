@@ -64,12 +64,16 @@ EXTRA_DIST += tests/layers.txt
 # --enable-fuzz and run by tests/fuzz/run. Each needs a line for its linker flags:
 #	tests_fuzz_f_wire_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 #	tests_fuzz_f_wire_LDADD = libcore.la
-fuzz_programs = tests/fuzz/f_answer tests/fuzz/f_segments
+fuzz_programs = tests/fuzz/f_answer tests/fuzz/f_request tests/fuzz/f_segments
 tests_fuzz_f_answer_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_f_answer_LDADD = libcore.la
 tests_fuzz_f_segments_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_f_segments_LDADD = libcore.la
-EXTRA_DIST += tests/fuzz/run
+tests_fuzz_f_request_SOURCES = tests/fuzz/f_request.c examples/httpd/request.c \
+	examples/httpd/request.h
+tests_fuzz_f_request_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_f_request_LDADD =
+EXTRA_DIST += tests/fuzz/run tests/fuzz/seeds/f_request/get tests/fuzz/seeds/f_request/post
 EXTRA_PROGRAMS += $(fuzz_programs)
 .PHONY: fuzz
 if FUZZ
