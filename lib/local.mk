@@ -40,25 +40,43 @@ libcore_la_SOURCES += lib/memory/cycles.c lib/memory/cycles.h lib/memory/table.c
 libcore_la_SOURCES += lib/memory/guard.c lib/memory/guard.h lib/memory/stack.c lib/memory/stack.h
 
 # L3 fiber
+libcore_la_SOURCES += lib/fiber/fiber.h lib/fiber/waiter.h
 
 # L4 worker
+libcore_la_SOURCES += lib/worker/birth.c lib/worker/carrier.c lib/worker/carrier.h
+libcore_la_SOURCES += lib/worker/dispatch.c lib/worker/dispatch.h lib/worker/find.c
+libcore_la_SOURCES += lib/worker/handoff.c lib/worker/inbox.h lib/worker/poll.h
+libcore_la_SOURCES += lib/worker/registry.c lib/worker/registry.h lib/worker/ring.h
+libcore_la_SOURCES += lib/worker/scheduler.h lib/worker/step.h lib/worker/timers.c
+libcore_la_SOURCES += lib/worker/timers.h
 
 # L5 preempt
+libcore_la_SOURCES += lib/preempt/handler.c lib/preempt/monitor.c lib/preempt/monitor.h
+libcore_la_SOURCES += lib/preempt/tick.c lib/preempt/tick.h
 
 # L6 sync
+libcore_la_SOURCES += lib/sync/channel.c lib/sync/join.c lib/sync/mutex.c lib/sync/sleep.c
+libcore_la_SOURCES += lib/sync/wait.c lib/sync/wait.h
 
-# L7 time, io
+# L7 io
+libcore_la_SOURCES += lib/io/descriptor.c lib/io/descriptor.h lib/io/socket.c
 
 # L9 shm
+libcore_la_SOURCES += lib/shm/layout.h lib/shm/wire.h lib/shm/segment.h lib/shm/segment.c
+libcore_la_SOURCES += lib/shm/message.h lib/shm/message.c
 
 # L9 client
-libcore_la_SOURCES += lib/shm/layout.h lib/shm/wire.h
 libcore_la_SOURCES += lib/client/session.c lib/client/session.h lib/client/exchange.c lib/client/exchange.h
 libcore_la_SOURCES += lib/client/segments.c lib/client/segments.h lib/client/runtime.c lib/client/runtime.h
 libcore_la_SOURCES += lib/client/find.c lib/client/list.c lib/client/snapshot.c lib/client/fibers.c
 libcore_la_SOURCES += lib/client/set.c
 
 # L10 runtime
+libcore_la_SOURCES += lib/runtime/build.c lib/runtime/control.c lib/runtime/control.h
+libcore_la_SOURCES += lib/runtime/control_attach.c lib/runtime/control_observe.c
+libcore_la_SOURCES += lib/runtime/control_private.h lib/runtime/host.c lib/runtime/options.c
+libcore_la_SOURCES += lib/runtime/options.h lib/runtime/runtime.c lib/runtime/runtime.h
+libcore_la_SOURCES += lib/runtime/spawn.c lib/runtime/threads.c
 
 libusched_la_SOURCES =
 libusched_la_LIBADD = libcore.la

@@ -33,6 +33,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /* The version of these declarations; usched_version() tells the library's. */
 #define USCHED_VERSION_MAJOR 0
 #define USCHED_VERSION_MINOR 1
@@ -472,6 +474,8 @@ int usched_write(int descriptor, const void *buffer, size_t count, size_t *writt
  * Callable from: fiber, any thread
  */
 int usched_close(int descriptor);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

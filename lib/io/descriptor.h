@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef USCHED_IO_DESCRIPTOR_H
+#define USCHED_IO_DESCRIPTOR_H
+
+/*
+ * Readiness of file descriptors.
+ *
+ * A descriptor is added to the epoll of one worker, edge-triggered for both directions, the first
+ * time that somebody has to wait for it; it stays there until it is closed. Each direction has one
+ * word, changed without a lock, so that a worker can poll in the tick's handler:
+ *
+ *	               event                      wait (other stack)
+ *	READY <-------------------- EMPTY ----------------------------> who waits
+ *	  |                          ^  ^                                   |
+ *	  +---- wait finds it -------+  +------- event: claim, ready -------+
+ *
+ *	CLOSED: usched_close() is at work; waits end with CANCELED.
+ *
+ * "Who waits" is the fiber's index in the table and the word of its wait, so that a late event
+ * cannot wake a later wait of the same fiber. A read or write is always tried before waiting, so a
+ * READY left over from an old event costs one more try and nothing else.
+ *
+ * Memory order
+ *	[D1] event: acq_rel change of the word  -> wait: acq_rel CAS
+ *	     An event between the try and the wait is seen by the wait.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "worker/dispatch.h"
+
+enum usched_direction { USCHED_READABLE, USCHED_WRITABLE };
+
+enum usched_descriptor_state {
+	USCHED_DESCRIPTOR_UNKNOWN,	/* not ours, or closed			*/
+	USCHED_DESCRIPTOR_READY,	/* non-blocking, not watched yet	*/
+	USCHED_DESCRIPTOR_WATCHED,	/* in some worker's epoll		*/
+	USCHED_DESCRIPTOR_PLAIN,	/* cannot be watched: files		*/
+};
+
+struct usched_descriptor {
+	_Atomic uint64_t waiting[2];	/* by direction				*/
+	_Atomic uint32_t state;		/* enum usched_descriptor_state		*/
+	_Atomic uint32_t generation;	/* grows when it is closed		*/
+};
+
+/** usched_descriptors_init() - room for all descriptors of the process. 0 or -ENOMEM. */
+int usched_descriptors_init(struct usched_scheduler *scheduler);
+
+/** usched_descriptors_destroy() - give it back */
+void usched_descriptors_destroy(struct usched_scheduler *scheduler);
+
+/** usched_descriptor_event() - the hook io_event: make ready who waits for it */
+void usched_descriptor_event(struct usched_carrier *carrier, uint64_t data, uint32_t events);
+
+/**
+ * usched_descriptor_open() - the state of a descriptor, made non-blocking on first use
+ *
+ * Return:	it; NULL: the number is out of range (-EBADF for callers), or fcntl failed (*error)
+ * Callable from: fiber
+ */
+struct usched_descriptor *usched_descriptor_open(struct usched_scheduler *scheduler,
+						 int descriptor, int *error);
+
+/** usched_descriptor_note() - a new descriptor that is non-blocking already */
+void usched_descriptor_note(struct usched_scheduler *scheduler, int descriptor);
+
+/**
+ * usched_descriptor_wait() - sleep until it may be ready
+ * @generation:	of the descriptor, from before the call that would block
+ *
+ * Return:	0: try again; -ETIMEDOUT, -EAGAIN, -EBUSY, -ECANCELED, -ENOMEM; -errno of epoll_ctl
+ * May switch:	yes
+ * Callable from: fiber, outside the runtime
+ */
+int usched_descriptor_wait(struct usched_scheduler *scheduler, int descriptor,
+			   enum usched_direction direction, enum usched_wait_kind kind,
+			   uint32_t generation, uint64_t deadline_ns);
+
+/** usched_descriptor_close() - wake who waits in it, and forget it. The caller closes it then. */
+void usched_descriptor_close(struct usched_carrier *carrier, struct usched_scheduler *scheduler,
+			     int descriptor);
+
+#endif /* USCHED_IO_DESCRIPTOR_H */

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The monitor's pass; see monitor.h.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/membarrier.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/format.h"
+#include "preempt/monitor.h"
+#include "preempt/tick.h"
+#include "worker/dispatch.h"
+#include "worker/inbox.h"
+
+enum {
+	LOW_TURN_NS = 10000000,		/* one fiber of low priority each */
+	STILL_PERCENT = 10,		/* of a pass: a clock that moved less stood still */
+};
+
+void usched_monitor_init(struct usched_scheduler *scheduler)
+{
+	scheduler->membarrier = scheduler->membarrier &&
+		syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+static uint64_t thread_clock_ns(const struct usched_carrier *carrier)
+{
+	struct timespec clock;
+
+	if (clock_gettime(carrier->clock, &clock))
+		return 0;
+	return (uint64_t)clock.tv_sec * 1000000000 + (uint64_t)clock.tv_nsec;
+}
+
+/* Does the kernel say that the thread is inside a system call or a fault, and not on a CPU? */
+static bool is_blocked(const struct usched_carrier *carrier)
+{
+	char path[64], text[16];
+	struct usched_format format;
+	ssize_t got;
+	int descriptor;
+
+	usched_format_init(&format, path, sizeof(path));
+	usched_format_string(&format, "/proc/self/task/");
+	usched_format_decimal(&format, (uint64_t)carrier->tid);
+	usched_format_string(&format, "/syscall");
+	descriptor = open(path, O_RDONLY | O_CLOEXEC);
+	if (descriptor < 0)
+		return true;		/* masked /proc: the clock's word must do */
+	got = read(descriptor, text, sizeof(text));
+	close(descriptor);
+	return got <= 0 || memcmp(text, "running", 7) != 0;
+}
+
+static bool has_other_work(struct usched_worker *worker)
+{
+	if (atomic_load_explicit(&worker->next, memory_order_relaxed) ||
+	    !usched_inbox_empty(&worker->mailbox) || !usched_inbox_empty(&worker->pool->inbox) ||
+	    atomic_load_explicit(&worker->timers.first_ns, memory_order_relaxed) != UINT64_MAX ||
+	    atomic_load_explicit(&worker->descriptors_watched, memory_order_relaxed) != 0 ||
+	    atomic_load_explicit(&worker->adopts, memory_order_relaxed))
+		return true;
+	for (unsigned int kind = 0; kind < USCHED_RING_COUNT; kind++) {
+		if (usched_ring_length(&worker->rings[kind]) > 0)
+			return true;
+	}
+	return false;
+}
+
+static void take(struct usched_scheduler *scheduler, struct usched_worker *worker,
+		 struct usched_carrier *carrier)
+{
+	struct usched_carrier *spare = usched_spare_pop(worker);
+	uint32_t seen = USCHED_REVOKE_NONE;
+	struct usched_fiber *fiber;
+
+	if (!spare) {
+		scheduler->hooks.need_carrier(scheduler);
+		return;
+	}
+	if (!atomic_compare_exchange_strong_explicit(&carrier->revoke, &seen,
+						     USCHED_REVOKE_REQUESTED,
+						     memory_order_acq_rel,
+						     memory_order_acquire)) {	/* [P4] */
+		usched_spare_push(spare);
+		return;
+	}
+	USCHED_STEP("requested", carrier);
+	if (scheduler->membarrier)
+		syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);	/* [P1] */
+	else
+		atomic_thread_fence(memory_order_seq_cst);	/* enter exchanges [P1] */
+	seen = USCHED_REVOKE_REQUESTED;
+	/* While the carrier is in user code it changes neither word, and entering it would find
+	   the request and undo it; so both are still true if the second CAS succeeds. */
+	if (atomic_load_explicit(&carrier->in_runtime, memory_order_acquire) != 0 ||	/* [P2] */
+	    atomic_load_explicit(&carrier->worker, memory_order_relaxed) != worker ||
+	    !(fiber = atomic_load_explicit(&carrier->current, memory_order_relaxed))) {
+		atomic_compare_exchange_strong_explicit(&carrier->revoke, &seen,
+							USCHED_REVOKE_NONE,
+							memory_order_acq_rel,
+							memory_order_acquire);	/* [P4] */
+		usched_spare_push(spare);
+		return;
+	}
+	if (!atomic_compare_exchange_strong_explicit(&carrier->revoke, &seen,
+						     USCHED_REVOKE_TAKEN, memory_order_acq_rel,
+						     memory_order_acquire)) {	/* [P4] */
+		usched_spare_push(spare);
+		return;
+	}
+	USCHED_STEP("taken", carrier);
+	/* For observers; the carrier may be regaining already and have set it to READY_BOUND. */
+	{
+		uint8_t running = USCHED_FIBER_RUNNING;
+
+		atomic_compare_exchange_strong_explicit(&fiber->state, &running,
+							USCHED_FIBER_STRANDED,
+							memory_order_relaxed,
+							memory_order_relaxed);
+	}
+	usched_tick_hurry(carrier);
+	atomic_store_explicit(&worker->taken,
+			      atomic_load_explicit(&worker->taken, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+	atomic_store_explicit(&worker->mode, USCHED_WORKER_MODE_MOVING, memory_order_relaxed);
+	usched_carrier_give(spare, worker);
+}
+
+static void look_at(struct usched_scheduler *scheduler, struct usched_worker *worker,
+		    uint64_t now_ns)
+{
+	struct usched_carrier *owner = atomic_load_explicit(&worker->owner, memory_order_relaxed);
+	uint64_t dispatches = atomic_load_explicit(&worker->counters.dispatches,
+						   memory_order_relaxed);
+	uint64_t ticks = atomic_load_explicit(&worker->counters.ticks, memory_order_relaxed);
+	uint64_t quantum_ns = atomic_load_explicit(&scheduler->quantum_ns, memory_order_relaxed);
+	uint64_t ran_ns, passed_ns;
+
+	atomic_store_explicit(&worker->poll_due, true, memory_order_relaxed);
+	if (!owner)
+		return;
+	if (owner != worker->seen_owner || dispatches != worker->seen_dispatches ||
+	    atomic_load_explicit(&owner->in_runtime, memory_order_relaxed)) {
+		worker->seen_owner = owner;
+		worker->seen_dispatches = dispatches;
+		worker->seen_ticks = ticks;
+		worker->seen_clock_ns = thread_clock_ns(owner);
+		worker->seen_since_ns = now_ns;
+		return;
+	}
+	/* It has run the same fiber since the last pass: let others have what it woke. */
+	if (atomic_load_explicit(&worker->next, memory_order_relaxed)) {
+		atomic_store_explicit(&worker->next_stale, true, memory_order_relaxed);
+		usched_wake_any(scheduler, worker->pool);
+	}
+	if (!has_other_work(worker))
+		return;
+	passed_ns = now_ns - worker->seen_since_ns;
+	ran_ns = thread_clock_ns(owner) - worker->seen_clock_ns;
+	if (ran_ns < passed_ns * STILL_PERCENT / 100) {
+		/* It stood still: blocked, or the kernel gave its CPU to somebody else. */
+		if (is_blocked(owner))
+			take(scheduler, worker, owner);
+	} else if (quantum_ns && ran_ns > 2 * quantum_ns && ticks == worker->seen_ticks) {
+		/* It runs, but no tick arrives: busy in the kernel, or the signal is blocked. */
+		take(scheduler, worker, owner);
+	}
+}
+
+bool usched_monitor_pass(struct usched_scheduler *scheduler, uint64_t now_ns)
+{
+	bool awake = false;
+	bool waiting = false;
+
+	for (uint32_t i = 0; i < scheduler->worker_count; i++) {
+		struct usched_worker *worker = &scheduler->workers[i];
+		/* Acquire <- surrender's release of DORMANT. */
+		uint32_t mode = atomic_load_explicit(&worker->mode, memory_order_acquire);
+
+		if (mode == USCHED_WORKER_MODE_OWNED || mode == USCHED_WORKER_MODE_MOVING)
+			awake = true;
+		if (mode == USCHED_WORKER_MODE_OWNED) {
+			look_at(scheduler, worker, now_ns);
+			for (unsigned int kind = 0; kind < USCHED_RING_COUNT; kind++)
+				waiting |= usched_ring_length(&worker->rings[kind]) > 0;
+		}
+		atomic_store_explicit(&worker->low_turn, now_ns / LOW_TURN_NS,
+				      memory_order_relaxed);
+	}
+	if (waiting && atomic_load_explicit(&scheduler->idle_count, memory_order_relaxed) > 0)
+		usched_wake_any(scheduler, &scheduler->pools[0]);
+	return awake;
+}
+
+static void send_tick(struct usched_carrier *carrier)
+{
+	/* Relaxed: the signal itself orders it. */
+	atomic_store_explicit(&carrier->signal_sent, true, memory_order_relaxed);
+	syscall(SYS_tgkill, getpid(), carrier->tid, usched_tick_signal());
+}
+
+void usched_monitor_kick(struct usched_worker *worker)
+{
+	struct usched_carrier *owner = atomic_load_explicit(&worker->owner, memory_order_relaxed);
+
+	if (owner)
+		send_tick(owner);
+	usched_wake_worker(worker);
+}
+
+void usched_monitor_tick_all(struct usched_scheduler *scheduler)
+{
+	uint32_t count = atomic_load_explicit(&scheduler->carrier_count, memory_order_acquire);
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct usched_carrier *carrier = &scheduler->carriers[i];
+
+		if (carrier->tick_kind == USCHED_TICK_TIMERFD && carrier->tid &&
+		    !atomic_load_explicit(&carrier->in_runtime, memory_order_relaxed))
+			send_tick(carrier);
+	}
+}

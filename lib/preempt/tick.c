@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tick sources; see tick.h. What a tick does is in handler.c.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/perf_event.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "preempt/tick.h"
+
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+enum { FAST_NS = 50000 };		/* for a carrier that lost its worker */
+
+static int perf_open(int signal)
+{
+	struct perf_event_attr attr;
+	struct f_owner_ex owner = { .type = F_OWNER_TID, .pid = (pid_t)syscall(SYS_gettid) };
+	int descriptor;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.size = sizeof(attr);
+	attr.type = PERF_TYPE_SOFTWARE;
+	attr.config = PERF_COUNT_SW_TASK_CLOCK;
+	attr.sample_period = 1000000000;	/* set before it is enabled */
+	attr.disabled = 1;
+	attr.exclude_kernel = 1;
+	attr.exclude_hv = 1;
+	descriptor = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1,
+				  (unsigned long)PERF_FLAG_FD_CLOEXEC);
+	if (descriptor < 0)
+		return -errno;
+	if (fcntl(descriptor, F_SETOWN_EX, &owner) < 0 || fcntl(descriptor, F_SETSIG, signal) < 0 ||
+	    fcntl(descriptor, F_SETFL, O_ASYNC) < 0) {
+		int error = -errno;
+
+		close(descriptor);
+		return error;
+	}
+	return descriptor;
+}
+
+static int timer_open(struct usched_carrier *carrier, int signal, timer_t *timer)
+{
+	struct sigevent event;
+
+	memset(&event, 0, sizeof(event));
+	event.sigev_notify = SIGEV_THREAD_ID;
+	event.sigev_signo = signal;
+	event.sigev_value.sival_ptr = carrier;
+	event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
+	return timer_create(CLOCK_MONOTONIC, &event, timer) ? -errno : 0;
+}
+
+static const char *perf_refusal(int error)
+{
+	switch (error) {
+	case -EACCES:
+	case -EPERM:
+		return "perf_event_open is denied (kernel.perf_event_paranoid above 2, or a container's filter)";
+	case -ENOSYS:
+		return "perf_event_open does not exist here";
+	case -EMFILE:
+		return "no file descriptor is left for a perf event";
+	default:
+		return "perf_event_open failed";
+	}
+}
+
+int usched_tick_choose(enum usched_tick wanted, int signal, struct usched_tick_probe *probe)
+{
+	timer_t timer;
+	int descriptor;
+
+	probe->why = NULL;
+	if (wanted == USCHED_TICK_AUTO || wanted == USCHED_TICK_PERF) {
+		descriptor = perf_open(signal);
+		if (descriptor >= 0) {
+			close(descriptor);
+			probe->kind = USCHED_TICK_PERF;
+			return 0;
+		}
+		probe->why = perf_refusal(descriptor);
+		if (wanted == USCHED_TICK_PERF)
+			return -ENOTSUP;
+	}
+	if (wanted == USCHED_TICK_AUTO || wanted == USCHED_TICK_TIMER) {
+		if (timer_open(NULL, signal, &timer) == 0) {
+			timer_delete(timer);
+			probe->kind = USCHED_TICK_TIMER;
+			return 0;
+		}
+		probe->why = "timer_create failed (RLIMIT_SIGPENDING is used up, or a container's filter)";
+		if (wanted == USCHED_TICK_TIMER)
+			return -ENOTSUP;
+	}
+	probe->kind = USCHED_TICK_TIMERFD;
+	return 0;
+}
+
+void usched_tick_open(struct usched_carrier *carrier, enum usched_tick kind)
+{
+	int signal = usched_tick_signal();
+
+	carrier->tick_descriptor = -1;
+	if (kind == USCHED_TICK_PERF) {
+		carrier->tick_descriptor = perf_open(signal);
+		if (carrier->tick_descriptor < 0)
+			kind = USCHED_TICK_TIMER;
+	}
+	if (kind == USCHED_TICK_TIMER && timer_open(carrier, signal, &carrier->tick_timer) != 0)
+		kind = USCHED_TICK_TIMERFD;
+	carrier->tick_kind = (int)kind;
+	if (kind == USCHED_TICK_PERF)
+		usched_tick_set(carrier, atomic_load_explicit(&carrier->scheduler->quantum_ns,
+							      memory_order_relaxed));
+}
+
+void usched_tick_close(struct usched_carrier *carrier)
+{
+	if (carrier->tick_kind == USCHED_TICK_PERF)
+		close(carrier->tick_descriptor);
+	else if (carrier->tick_kind == USCHED_TICK_TIMER)
+		timer_delete(carrier->tick_timer);
+}
+
+static void timer_set(struct usched_carrier *carrier, uint64_t period_ns)
+{
+	struct itimerspec setting;
+
+	setting.it_interval.tv_sec = (time_t)(period_ns / 1000000000);
+	setting.it_interval.tv_nsec = (long)(period_ns % 1000000000);
+	setting.it_value = setting.it_interval;
+	timer_settime(carrier->tick_timer, 0, &setting, NULL);
+}
+
+static void set_period(struct usched_carrier *carrier, uint64_t period_ns)
+{
+	if (carrier->tick_kind == USCHED_TICK_PERF) {
+		if (period_ns == 0) {
+			ioctl(carrier->tick_descriptor, PERF_EVENT_IOC_DISABLE, 0);
+			return;
+		}
+		ioctl(carrier->tick_descriptor, PERF_EVENT_IOC_PERIOD, &period_ns);
+		ioctl(carrier->tick_descriptor, PERF_EVENT_IOC_ENABLE, 0);
+	} else if (carrier->tick_kind == USCHED_TICK_TIMER) {
+		timer_set(carrier, period_ns);
+	}
+}
+
+void usched_tick_set(struct usched_carrier *carrier, uint64_t quantum_ns)
+{
+	/* Relaxed: a carrier that goes to sleep or wakes meanwhile sets its timer itself, from the
+	   quantum that was stored before this call. */
+	if (carrier->tick_kind == USCHED_TICK_TIMER &&
+	    !atomic_load_explicit(&carrier->tick_armed, memory_order_relaxed))
+		return;
+	set_period(carrier, quantum_ns);
+}
+
+void usched_tick_start(struct usched_carrier *carrier)
+{
+	uint64_t quantum_ns = atomic_load_explicit(&carrier->scheduler->quantum_ns,
+						   memory_order_relaxed);
+
+	if (carrier->tick_kind == USCHED_TICK_TIMER) {
+		atomic_store_explicit(&carrier->tick_armed, true, memory_order_relaxed);
+		atomic_store_explicit(&carrier->tick_fast, false, memory_order_relaxed);
+		timer_set(carrier, quantum_ns);
+	} else if (atomic_load_explicit(&carrier->tick_fast, memory_order_relaxed)) {
+		atomic_store_explicit(&carrier->tick_fast, false, memory_order_relaxed);
+		set_period(carrier, quantum_ns);
+	}
+}
+
+void usched_tick_stop(struct usched_carrier *carrier)
+{
+	/* A perf event counts running time: asleep it is silent by itself. */
+	if (carrier->tick_kind == USCHED_TICK_TIMER) {
+		atomic_store_explicit(&carrier->tick_armed, false, memory_order_relaxed);
+		timer_set(carrier, 0);
+	}
+}
+
+void usched_tick_hurry(struct usched_carrier *carrier)
+{
+	/* The flag twice: the carrier may have put its period right between the two calls, and
+	   does so again at its next tick. */
+	atomic_store_explicit(&carrier->tick_fast, true, memory_order_relaxed);
+	set_period(carrier, FAST_NS);
+	atomic_store_explicit(&carrier->tick_fast, true, memory_order_relaxed);
+}
+
+uint64_t usched_tick_cost_ns(struct usched_carrier *carrier, uint64_t (*cycles_to_ns)(uint64_t))
+{
+	enum { PERIOD_NS = 100000, LONG_ENOUGH_NS = 1500000, GAP_NS = 700, GAPS = 32 };
+	uint64_t gaps[GAPS];
+	unsigned int count = 0;
+	uint64_t end_ns = usched_clock_now_ns() + LONG_ENOUGH_NS;
+	uint64_t last;
+
+	if (carrier->tick_kind == USCHED_TICK_TIMERFD)
+		return 0;
+	set_period(carrier, PERIOD_NS);
+	last = usched_cycles();
+	while (count < GAPS) {
+		uint64_t now = usched_cycles();
+		uint64_t gap_ns = cycles_to_ns(now - last);
+
+		/* An uninterrupted turn of this loop takes tens of nanoseconds. */
+		if (gap_ns > GAP_NS) {
+			unsigned int at = count++;
+
+			while (at > 0 && gaps[at - 1] > gap_ns) {
+				gaps[at] = gaps[at - 1];
+				at--;
+			}
+			gaps[at] = gap_ns;
+			if (usched_clock_now_ns() > end_ns)
+				break;
+			now = usched_cycles();
+		}
+		last = now;
+		if (count == 0 && usched_clock_now_ns() > end_ns)
+			break;
+	}
+	set_period(carrier, 0);
+	return count ? gaps[count / 2] : 0;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef USCHED_PREEMPT_TICK_H
+#define USCHED_PREEMPT_TICK_H
+
+/*
+ * What makes a running fiber stop: a signal to its carrier, once a quantum of running.
+ *
+ *	perf	a task-clock event per carrier, user mode only. It counts the time that the thread
+ *		runs: a sleeping one gets no tick, and no system call is cut short by one.
+ *	timer	a POSIX timer per carrier, CLOCK_MONOTONIC, armed while the carrier has a worker
+ *	timerfd	one timer in the monitor, which signals the carriers that run
+ *
+ * They are tried in this order. Any carrier may lack a tick of its own kind (no more descriptors,
+ * say); it then takes the next kind, so kinds may differ within a runtime; the monitor serves
+ * those with the last one.
+ *
+ * The signal is a standard one: several that wait become one, where real-time signals would queue
+ * up during a long system call and arrive all at once.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <usched/usched.h>
+
+#include "worker/carrier.h"
+
+struct usched_tick_probe {
+	enum usched_tick kind;		/* the one to use			*/
+	const char *why;		/* the better one was not taken; NULL: it is the best */
+};
+
+/**
+ * usched_tick_choose() - the first kind of tick that works here
+ * @wanted:	USCHED_TICK_AUTO, or a kind to insist on
+ *
+ * Return:	0; -ENOTSUP when @wanted does not work here (probe->why says why)
+ * Callable from: any thread
+ */
+int usched_tick_choose(enum usched_tick wanted, int signal, struct usched_tick_probe *probe);
+
+/**
+ * usched_tick_install() - the handler of @signal, once per process
+ *
+ * Return:	0; -EBUSY another runtime uses another signal; -EINVAL no such signal
+ * Callable from: any thread
+ */
+int usched_tick_install(int signal);
+
+/** usched_tick_signal() - the signal in use; 0: not installed yet */
+int usched_tick_signal(void);
+
+/** usched_tick_open() - the calling thread's own tick, not yet running. Never fails, see above. */
+void usched_tick_open(struct usched_carrier *carrier, enum usched_tick kind);
+
+/** usched_tick_close() - by its own thread, at the end */
+void usched_tick_close(struct usched_carrier *carrier);
+
+/**
+ * usched_tick_set() - change the period of a carrier's tick, running or not
+ * @quantum_ns:	0: stop
+ *
+ * Callable from: the monitor, the carrier; signal handler. Takes effect at once.
+ */
+void usched_tick_set(struct usched_carrier *carrier, uint64_t quantum_ns);
+
+/* The hooks of scheduler.h. */
+void usched_tick_start(struct usched_carrier *carrier);
+void usched_tick_stop(struct usched_carrier *carrier);
+
+/**
+ * usched_tick_cost_ns() - what one tick takes from user code here
+ *
+ * Measured on the calling thread with its own tick, a few milliseconds. 0: could not be measured.
+ * Callable from: a carrier, before it carries
+ */
+uint64_t usched_tick_cost_ns(struct usched_carrier *carrier, uint64_t (*cycles_to_ns)(uint64_t));
+
+/** usched_tick_hurry() - 50 us for a carrier that lost its worker: it is to notice soon */
+void usched_tick_hurry(struct usched_carrier *carrier);
+
+/** usched_preempt_pending() - the hook tick_pending; see handler.c */
+void usched_preempt_pending(struct usched_carrier *carrier);
+
+/** usched_preempt_tick() - decide what to do with the running fiber; see handler.c */
+void usched_preempt_tick(struct usched_carrier *carrier, uintptr_t pc);
+
+#endif /* USCHED_PREEMPT_TICK_H */

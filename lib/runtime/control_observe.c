@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Observers of one runtime: OPEN, SET and FIBERS over the abstract socket.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/format.h"
+#include "runtime/control_private.h"
+
+enum { ORDINALS_MAX = 63 };
+#define REQUEST_NS UINT64_C(1000000000)		/* an observer has so long to ask */
+
+void usched_control_listen(struct usched_control *control)
+{
+	static const char unobserved[] =
+		"usched: this runtime cannot be observed: its abstract socket cannot be bound "
+		"(another network namespace policy?); it works without\n";
+	int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	for (unsigned int ordinal = 1; listener >= 0 && ordinal <= ORDINALS_MAX; ordinal++) {
+		struct sockaddr_un address;
+		socklen_t bytes;
+
+		usched_address_embedded(&address, &bytes, getuid(), getpid(), ordinal);
+		if (bind(listener, (struct sockaddr *)&address, bytes) == 0) {
+			if (listen(listener, USCHED_OBSERVERS_MAX) == 0 &&
+			    usched_control_watch(control, listener, USCHED_EVENT_LISTENER) == 0) {
+				control->listener = listener;
+				return;
+			}
+			break;
+		}
+		if (errno != EADDRINUSE)
+			break;
+	}
+	if (listener >= 0)
+		close(listener);
+	(void)!write(STDERR_FILENO, unobserved, sizeof(unobserved) - 1);
+}
+
+void usched_control_drop(struct usched_observer *observer)
+{
+	if (observer->socket >= 0)
+		close(observer->socket);
+	observer->socket = -1;
+}
+
+void usched_control_accept(struct usched_control *control, uint64_t now_ns)
+{
+	for (unsigned int i = 0; i < USCHED_OBSERVERS_MAX; i++) {
+		struct usched_observer *observer = &control->observers[i];
+		struct ucred peer;
+		socklen_t bytes = sizeof(peer);
+
+		if (observer->socket >= 0)
+			continue;
+		observer->socket = accept4(control->listener, NULL, NULL,
+					   SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (observer->socket < 0)
+			return;
+		observer->deadline_ns = now_ns + REQUEST_NS;
+		observer->allowed = getsockopt(observer->socket, SOL_SOCKET, SO_PEERCRED, &peer,
+					       &bytes) == 0 &&
+				    (peer.uid == 0 || peer.uid == getuid());
+		if (usched_control_watch(control, observer->socket, i))
+			usched_control_drop(observer);
+	}
+}
+
+static int reply_open(struct usched_control *control, int socket, uint32_t serial)
+{
+	union usched_message_any reply;
+	int descriptors[2], error;
+
+	descriptors[0] = usched_segment_reopen(&control->pair.grant);
+	descriptors[1] = usched_segment_reopen(&control->pair.report);
+	usched_message_init(&reply, USCHED_MESSAGE_OPEN_REPLY, serial);
+	if (descriptors[0] < 0 || descriptors[1] < 0) {
+		usched_message_error(&reply, serial, EMFILE,
+				     "the process has no file descriptor left to share its segments; raise its RLIMIT_NOFILE");
+		error = usched_message_send(socket, &reply, NULL, 0);
+	} else {
+		error = usched_message_send(socket, &reply, descriptors, 2);
+	}
+	for (unsigned int i = 0; i < 2; i++) {
+		if (descriptors[i] >= 0)
+			close(descriptors[i]);
+	}
+	return error;
+}
+
+/* A sealed memfd of records: the reader takes its time, nobody waits for it. */
+static int reply_fibers(struct usched_control *control, int socket, uint32_t serial)
+{
+	const size_t bytes = USCHED_FIBER_RECORDS_MAX * sizeof(struct usched_fiber_record);
+	union usched_message_any reply;
+	uint64_t left_out = 0;
+	uint32_t count;
+	void *memory;
+	int error;
+	int descriptor = memfd_create("usched-fibers", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (descriptor < 0 || ftruncate(descriptor, (off_t)bytes) || fchmod(descriptor, 0600) ||
+	    (memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)) ==
+		    MAP_FAILED) {
+		usched_message_error(&reply, serial, ENOMEM,
+				     "the process has no memory or descriptor left for the list of its fibers");
+		if (descriptor >= 0)
+			close(descriptor);
+		return usched_message_send(socket, &reply, NULL, 0);
+	}
+	count = control->host.fibers(control->host.context, memory, USCHED_FIBER_RECORDS_MAX,
+				     &left_out);
+	munmap(memory, bytes);
+	(void)!ftruncate(descriptor, (off_t)(count * sizeof(struct usched_fiber_record)));
+	fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+	usched_message_init(&reply, USCHED_MESSAGE_FIBERS_REPLY, serial);
+	reply.fibers_reply.count = count;
+	reply.fibers_reply.record_bytes = sizeof(struct usched_fiber_record);
+	reply.fibers_reply.left_out = left_out;
+	reply.fibers_reply.taken_ns = usched_clock_now_ns();
+	error = usched_message_send(socket, &reply, &descriptor, 1);
+	close(descriptor);
+	return error;
+}
+
+static int reply_set(struct usched_control *control, int socket,
+		     const struct usched_message_set *request)
+{
+	union usched_message_any reply;
+	uint32_t serial = request->header.serial;
+	uint64_t floor_ns = control->options.fixed.quantum_floor_ns;
+	uint64_t least_ns = floor_ns < USCHED_QUANTUM_MIN_NS ? floor_ns : USCHED_QUANTUM_MIN_NS;
+	uint64_t value = request->value;
+	uint64_t generation = usched_segment_grant(&control->pair.grant)->tunables.generation;
+	uint64_t old = control->quantum_ns;
+
+	if (control->state == USCHED_ATTACHMENT_DAEMON) {
+		usched_message_error(&reply, serial, EBUSY,
+				     "the daemon sets this process's tunables; ask it: schedctl does so when it finds the daemon's socket (--socket DIR)");
+		return usched_message_send(socket, &reply, NULL, 0);
+	}
+	if (strncmp(request->key, "quantum", sizeof(request->key))) {
+		usched_message_error(&reply, serial, EINVAL, "there is no such tunable; there is: quantum");
+		return usched_message_send(socket, &reply, NULL, 0);
+	}
+	if (value != USCHED_QUANTUM_OFF && (value < least_ns || value > USCHED_QUANTUM_MAX_NS)) {
+		usched_message_error(&reply, serial, ERANGE,
+				     "a quantum is off, or between 100us and 1s");
+		return usched_message_send(socket, &reply, NULL, 0);
+	}
+	if (old != USCHED_QUANTUM_OFF && old < floor_ns)
+		old = floor_ns;
+	usched_message_init(&reply, USCHED_MESSAGE_SET_REPLY, serial);
+	if (!request->dry_run)
+		generation = usched_control_tune(control, value);
+	reply.set_reply.old_value = old;
+	reply.set_reply.new_value = value;
+	reply.set_reply.effective_value = value;
+	if (value != USCHED_QUANTUM_OFF && value < floor_ns) {
+		reply.set_reply.effective_value = floor_ns;
+		strncpy(reply.set_reply.clamped_by, "10 times the cost of a tick here",
+			sizeof(reply.set_reply.clamped_by) - 1);
+	}
+	reply.set_reply.generation = generation;
+	return usched_message_send(socket, &reply, NULL, 0);
+}
+
+void usched_control_serve(struct usched_control *control, struct usched_observer *observer,
+			  uint64_t now_ns)
+{
+	union usched_message_any request, reply;
+	int error = usched_message_receive(observer->socket, &request, NULL, NULL);
+
+	if (error == -EAGAIN)
+		return;
+	if (error) {
+		if (error == -EPROTO || error == -EPROTONOSUPPORT) {
+			usched_message_error(&reply, 0, -error,
+					     "this is not a message of this version of usched; use the schedctl that belongs to the library");
+			usched_message_send(observer->socket, &reply, NULL, 0);
+		}
+		usched_control_drop(observer);
+		return;
+	}
+	observer->deadline_ns = now_ns + REQUEST_NS;
+	if (!observer->allowed) {
+		usched_message_error(&reply, request.header.serial, EPERM,
+				     "the process belongs to another user; ask as that user or as root");
+		error = usched_message_send(observer->socket, &reply, NULL, 0);
+	} else if (request.header.type == USCHED_MESSAGE_OPEN) {
+		error = reply_open(control, observer->socket, request.header.serial);
+	} else if (request.header.type == USCHED_MESSAGE_FIBERS) {
+		error = reply_fibers(control, observer->socket, request.header.serial);
+	} else if (request.header.type == USCHED_MESSAGE_SET) {
+		error = reply_set(control, observer->socket, &request.set);
+	} else {
+		usched_message_error(&reply, request.header.serial, EOPNOTSUPP,
+				     "a runtime answers OPEN, FIBERS and SET; the rest is the daemon's");
+		error = usched_message_send(observer->socket, &reply, NULL, 0);
+	}
+	/* One that does not read its replies is not worth a buffer. */
+	if (error)
+		usched_control_drop(observer);
+}

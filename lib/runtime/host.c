@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the control plane asks of the runtime: publish, apply, list. All by the monitor thread,
+ * but for the first grant, which the creating thread applies.
+ */
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+
+#include "preempt/monitor.h"
+#include "runtime/runtime.h"
+#include "worker/dispatch.h"
+#include "worker/inbox.h"
+#include "worker/poll.h"
+
+#define PUT(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
+#define GET(word) atomic_load_explicit(&(word), memory_order_relaxed)
+
+uint64_t usched_alive(struct usched_scheduler *scheduler, uint64_t *spawned)
+{
+	uint64_t ended = 0, begun;
+
+	/* Ended first: a fiber that begins and ends between the two sums is counted as alive, so
+	   equality means that at some moment between them nobody was. */
+	for (uint32_t i = 0; i < scheduler->worker_count; i++)
+		ended += atomic_load_explicit(&scheduler->workers[i].counters.ended,
+					      memory_order_acquire);
+	atomic_thread_fence(memory_order_seq_cst);
+	begun = atomic_load_explicit(&scheduler->spawned_outside, memory_order_acquire);
+	for (uint32_t i = 0; i < scheduler->worker_count; i++)
+		begun += atomic_load_explicit(&scheduler->workers[i].counters.spawned,
+					      memory_order_acquire);
+	if (spawned)
+		*spawned = begun;
+	return begun - ended;
+}
+
+static uint32_t queued(struct usched_worker *worker)
+{
+	uint32_t count = GET(worker->next) ? 1 : 0;
+
+	for (unsigned int kind = 0; kind < USCHED_RING_COUNT; kind++)
+		count += usched_ring_length(&worker->rings[kind]);
+	return count;
+}
+
+static enum usched_worker_state state_of(struct usched_worker *worker, struct usched_fiber **fiber)
+{
+	struct usched_carrier *owner = GET(worker->owner);
+	uint32_t mode = GET(worker->mode);
+
+	*fiber = NULL;
+	if (mode == USCHED_WORKER_MODE_DORMANT)
+		return USCHED_WORKER_DORMANT;
+	if (mode == USCHED_WORKER_MODE_IDLE)
+		return USCHED_WORKER_IDLE;
+	if (owner && GET(owner->worker) == worker)
+		*fiber = GET(owner->current);
+	return *fiber ? USCHED_WORKER_RUNNING : USCHED_WORKER_SCHEDULING;
+}
+
+static void publish_worker(struct usched_worker *worker, struct usched_report_worker *slot)
+{
+	struct usched_worker_counters *counters = &worker->counters;
+	struct usched_carrier *owner = GET(worker->owner);
+	struct usched_fiber *fiber;
+	enum usched_worker_state state = state_of(worker, &fiber);
+
+	PUT(slot->cpu, worker->cpu);
+	PUT(slot->node, worker->node);
+	PUT(slot->state, state);
+	PUT(slot->carrier_tid, state != USCHED_WORKER_DORMANT && owner ? (uint32_t)owner->tid : 0);
+	PUT(slot->grant_acked, worker->grant_acked);
+	PUT(slot->runnable, queued(worker));
+	PUT(slot->timers, worker->timers.count);
+	PUT(slot->fiber, fiber ? GET(fiber->id) : 0);
+	PUT(slot->run_start_ns, fiber ? worker->seen_since_ns : 0);
+	PUT(slot->oldest_ready_ns, queued(worker) ? worker->seen_since_ns : 0);
+	PUT(slot->dispatches, GET(counters->dispatches));
+	PUT(slot->ticks, GET(counters->ticks));
+	PUT(slot->tick_deferred, GET(counters->tick_deferred));
+	PUT(slot->tick_young, GET(counters->tick_young));
+	PUT(slot->tick_never, GET(counters->tick_never));
+	PUT(slot->tick_alone, GET(counters->tick_alone));
+	PUT(slot->handoffs_direct, GET(counters->handoffs_direct));
+	PUT(slot->handoffs_spare, GET(counters->handoffs_spare));
+	PUT(slot->starved, GET(counters->starved));
+	PUT(slot->taken, GET(worker->taken));
+	PUT(slot->yields, GET(counters->yields));
+	PUT(slot->parks, GET(counters->parks));
+	PUT(slot->wakes, GET(counters->wakes));
+	PUT(slot->steals, GET(counters->steals));
+	PUT(slot->spawned, GET(counters->spawned));
+	PUT(slot->polls, GET(counters->polls));
+	PUT(slot->io_events, GET(counters->io_events));
+	PUT(slot->timers_fired, GET(counters->timers_fired));
+	PUT(slot->idle_ns, GET(counters->idle_ns));
+}
+
+static void publish(void *context, struct usched_report *report,
+		    struct usched_report_worker *slots, uint32_t count)
+{
+	struct usched_runtime *runtime = context;
+	struct usched_scheduler *scheduler = &runtime->scheduler;
+	uint64_t spawned, alive = usched_alive(scheduler, &spawned);
+	uint64_t parked, waiting = 0;
+	uint32_t demand = 0, busy = 0;
+
+	for (uint32_t i = 0; i < scheduler->worker_count && i < count; i++) {
+		struct usched_worker *worker = &scheduler->workers[i];
+		struct usched_report_worker *slot =
+			(struct usched_report_worker *)((char *)slots +
+				(size_t)i * report->header.worker_stride_bytes);
+
+		publish_worker(worker, slot);
+		busy += slot->state == USCHED_WORKER_RUNNING ||
+			slot->state == USCHED_WORKER_SCHEDULING;
+		waiting += slot->runnable;
+	}
+	for (uint32_t i = 0; i < scheduler->pool_count; i++)
+		waiting += !usched_inbox_empty(&scheduler->pools[i].inbox);
+	demand = waiting + busy < scheduler->worker_count ? (uint32_t)waiting + busy :
+		 scheduler->worker_count;
+	parked = alive > busy + waiting ? alive - busy - waiting : 0;
+	PUT(report->demand_cpus, demand);
+	PUT(report->tunables_acked, runtime->tunables_acked);
+	PUT(report->quantum_ns, GET(scheduler->quantum_ns));
+	PUT(report->grant_acked, runtime->grant_acked);
+	PUT(report->fibers_alive, alive);
+	PUT(report->fibers_spawned, spawned);
+	PUT(report->fibers_parked, parked);
+	PUT(report->carriers, GET(scheduler->carrier_count));
+	PUT(report->carriers_idle, GET(scheduler->spare_count));
+	PUT(report->carriers_refused, GET(runtime->carriers_refused));
+	atomic_store_explicit(&runtime->attached,
+			      report->attachment == USCHED_ATTACHMENT_DAEMON, memory_order_relaxed);
+}
+
+static bool is_granted(const struct usched_runtime *runtime, const struct usched_worker *worker)
+{
+	return runtime->granted[worker->cpu / 64] >> (worker->cpu % 64) & 1;
+}
+
+static void apply_quantum(struct usched_runtime *runtime, uint64_t quantum_ns)
+{
+	struct usched_scheduler *scheduler = &runtime->scheduler;
+	uint32_t count = atomic_load_explicit(&scheduler->carrier_count, memory_order_acquire);
+
+	if (quantum_ns != 0 && quantum_ns < runtime->quantum_floor_ns)
+		quantum_ns = runtime->quantum_floor_ns;
+	/* First the word, which a carrier that starts or wakes just now reads; then all carriers,
+	   running or not, without their help. */
+	atomic_store_explicit(&scheduler->quantum_cycles,
+			      usched_cycles_from_ns(&runtime->rate, quantum_ns),
+			      memory_order_relaxed);
+	atomic_store_explicit(&scheduler->quantum_ns, quantum_ns, memory_order_relaxed);
+	for (uint32_t i = 0; i < count; i++) {
+		if (scheduler->carriers[i].tid)
+			usched_tick_set(&scheduler->carriers[i], quantum_ns);
+	}
+	if (runtime->tick_timerfd >= 0) {
+		struct itimerspec setting = {
+			.it_interval.tv_sec = (time_t)(quantum_ns / 1000000000),
+			.it_interval.tv_nsec = (long)(quantum_ns % 1000000000),
+		};
+
+		setting.it_value = setting.it_interval;
+		timerfd_settime(runtime->tick_timerfd, 0, &setting, NULL);
+	}
+}
+
+static void apply(void *context, const uint64_t cpus[USCHED_CPU_WORDS], uint64_t grant_generation,
+		  uint64_t quantum_ns, uint64_t tunables_generation)
+{
+	struct usched_runtime *runtime = context;
+	struct usched_scheduler *scheduler = &runtime->scheduler;
+
+	apply_quantum(runtime, quantum_ns);
+	runtime->tunables_acked = tunables_generation;
+	memcpy(runtime->granted, cpus, sizeof(runtime->granted));
+	runtime->grant_generation = grant_generation;
+	for (uint32_t i = 0; i < scheduler->worker_count; i++) {
+		struct usched_worker *worker = &scheduler->workers[i];
+		bool revoke = !is_granted(runtime, worker);
+
+		/* Relaxed: the owner looks at its next dispatch or tick. */
+		if (atomic_exchange_explicit(&worker->revoked, revoke, memory_order_relaxed) !=
+		    revoke && revoke)
+			usched_monitor_kick(worker);
+	}
+	usched_reconcile(runtime);
+}
+
+/* A granted worker serves the timers and descriptors of the dormant ones. */
+static void adopt(struct usched_worker *guardian, struct usched_worker *dormant)
+{
+	struct epoll_event event = {
+		.events = EPOLLIN,
+		.data.u64 = USCHED_POLL_ADOPTED | dormant->number,
+	};
+
+	if (dormant->guardian == guardian)
+		return;
+	if (dormant->guardian) {
+		_Atomic(struct usched_worker *) *link = &dormant->guardian->adopts;
+
+		/* Bounded by the number of workers. A reader in the middle may end early, and
+		   looks again at its next poll. */
+		while (GET(*link) && GET(*link) != dormant)
+			link = &GET(*link)->adopted_next;
+		if (GET(*link) == dormant)
+			atomic_store_explicit(link, GET(dormant->adopted_next),
+					      memory_order_release);
+		epoll_ctl(dormant->guardian->poll_descriptor, EPOLL_CTL_DEL,
+			  dormant->poll_descriptor, NULL);
+	}
+	dormant->guardian = guardian;
+	if (!guardian)
+		return;
+	epoll_ctl(guardian->poll_descriptor, EPOLL_CTL_ADD, dormant->poll_descriptor, &event);
+	atomic_store_explicit(&dormant->adopted_next, GET(guardian->adopts), memory_order_relaxed);
+	/* Release -> the poll's acquire: the link behind it. */
+	atomic_store_explicit(&guardian->adopts, dormant, memory_order_release);
+	usched_wake_worker(guardian);	/* it may sleep past a timer that it now serves */
+}
+
+void usched_reconcile(struct usched_runtime *runtime)
+{
+	struct usched_scheduler *scheduler = &runtime->scheduler;
+	struct usched_worker *guardian = NULL;
+	bool all_stopped = true;
+
+	for (uint32_t i = 0; !guardian && i < scheduler->worker_count; i++) {
+		if (is_granted(runtime, &scheduler->workers[i]))
+			guardian = &scheduler->workers[i];
+	}
+	for (uint32_t i = 0; i < scheduler->worker_count; i++) {
+		struct usched_worker *worker = &scheduler->workers[i];
+		/* Acquire <- surrender's release: all that it left. */
+		bool dormant = atomic_load_explicit(&worker->mode, memory_order_acquire) ==
+			       USCHED_WORKER_MODE_DORMANT;
+		struct usched_carrier *spare;
+
+		if (!is_granted(runtime, worker)) {
+			all_stopped &= dormant;
+			if (dormant && GET(worker->descriptors_watched) + worker->timers.count > 0)
+				adopt(guardian, worker);
+			continue;
+		}
+		worker->grant_acked = runtime->grant_generation;
+		if (!dormant)
+			continue;
+		adopt(NULL, worker);
+		spare = usched_spare_pop(worker);
+		if (!spare) {
+			usched_need_carrier(scheduler);
+			continue;		/* the next pass finds it */
+		}
+		atomic_store_explicit(&worker->mode, USCHED_WORKER_MODE_MOVING,
+				      memory_order_relaxed);
+		usched_carrier_give(spare, worker);
+	}
+	if (all_stopped)
+		runtime->grant_acked = runtime->grant_generation;
+}
+
+static bool describe(struct usched_runtime *runtime, struct usched_fiber *fiber,
+		     struct usched_fiber_record *record)
+{
+	uint64_t id = atomic_load_explicit(&fiber->id, memory_order_acquire);
+
+	if (id == 0)
+		return false;
+	memset(record, 0, sizeof(*record));
+	record->id = id;
+	memcpy(record->name, fiber->name, sizeof(record->name));
+	switch (GET(fiber->state)) {
+	case USCHED_FIBER_NEW:		record->state = USCHED_FIBER_RECORD_NEW; break;
+	case USCHED_FIBER_READY:	record->state = USCHED_FIBER_RECORD_READY; break;
+	case USCHED_FIBER_RUNNING:	record->state = USCHED_FIBER_RECORD_RUNNING; break;
+	case USCHED_FIBER_PARKED:	record->state = USCHED_FIBER_RECORD_PARKED; break;
+	case USCHED_FIBER_READY_BOUND:	record->state = USCHED_FIBER_RECORD_READY_BOUND; break;
+	case USCHED_FIBER_STRANDED:	record->state = USCHED_FIBER_RECORD_STRANDED; break;
+	default:			record->state = USCHED_FIBER_RECORD_DONE; break;
+	}
+	record->worker_cpu = record->state == USCHED_FIBER_RECORD_NEW ? UINT32_MAX :
+			     GET(fiber->worker_cpu);
+	if (record->state == USCHED_FIBER_RECORD_PARKED) {
+		record->wait_kind = fiber->waiter.kind;
+		record->wait_object = fiber->waiter.object;
+	}
+	record->mode = fiber->mode;
+	record->priority = fiber->priority;
+	record->preemptions = GET(fiber->preemptions);
+	record->stack_bytes = usched_stacks_slot_bytes(&runtime->scheduler.pools[0].stacks,
+						       fiber->stack_class);
+	record->function = (uint64_t)(uintptr_t)fiber->function;
+	/* The descriptor may have got another fiber meanwhile: then this is a mixture. */
+	return atomic_load_explicit(&fiber->id, memory_order_acquire) == id;
+}
+
+static uint32_t fibers(void *context, struct usched_fiber_record *records, uint32_t room,
+		       uint64_t *left_out)
+{
+	struct usched_runtime *runtime = context;
+	struct usched_table *table = &runtime->scheduler.fibers;
+	uint32_t limit = usched_table_limit(table), count = 0;
+
+	*left_out = 0;
+	for (uint32_t index = 1; index < limit; index++) {
+		struct usched_fiber *fiber = usched_table_record(table, index);
+
+		if (count < room)
+			count += describe(runtime, fiber, &records[count]);
+		else
+			*left_out += atomic_load_explicit(&fiber->id, memory_order_relaxed) != 0;
+	}
+	return count;
+}
+
+const struct usched_control_host usched_host = {
+	.publish = publish,
+	.apply = apply,
+	.fibers = fibers,
+};

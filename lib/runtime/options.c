@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Options and environment; see options.h.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/environment.h"
+#include "fiber/fiber.h"
+#include "runtime/options.h"
+
+enum { CARRIERS_DEFAULT = 4096, CARRIERS_LIMIT = 65535, FIBERS_DEFAULT = 1 << 24 };
+
+#define QUANTUM_DEFAULT_NS UINT64_C(2000000)
+
+/* pids.max of the own cgroup (v2), or a large number. */
+static uint64_t pids_max(void)
+{
+	char line[512], path[600], text[32];
+	uint64_t limit = UINT64_MAX;
+	FILE *file = fopen("/proc/self/cgroup", "re");
+
+	if (!file)
+		return limit;
+	while (fgets(line, sizeof(line), file)) {
+		FILE *max;
+
+		if (strncmp(line, "0::", 3))
+			continue;
+		line[strcspn(line, "\n")] = '\0';
+		snprintf(path, sizeof(path), "/sys/fs/cgroup%s/pids.max", line + 3);
+		max = fopen(path, "re");
+		if (!max)
+			continue;
+		if (fgets(text, sizeof(text), max) && text[0] >= '0' && text[0] <= '9')
+			limit = strtoull(text, NULL, 10);
+		fclose(max);
+	}
+	fclose(file);
+	return limit;
+}
+
+/* Half of what the process may have: the program needs threads, too. */
+static unsigned int carriers_default(void)
+{
+	uint64_t most = CARRIERS_DEFAULT;
+	struct rlimit limit;
+	uint64_t pids = pids_max();
+
+	if (getrlimit(RLIMIT_NPROC, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+	    limit.rlim_cur / 2 < most)
+		most = limit.rlim_cur / 2;
+	if (pids != UINT64_MAX && pids / 2 < most)
+		most = pids / 2;
+	return most < 8 ? 8 : (unsigned int)most;
+}
+
+static int refuse(const char *what)
+{
+	fprintf(stderr, "usched: cannot start a runtime: %s\n", what);
+	return -EINVAL;
+}
+
+static int parse_signal(const char *text, int *signal)
+{
+	char *end;
+	long number = strtol(text, &end, 10);
+
+	if (*text && !*end && number > 0 && number < SIGRTMIN) {
+		*signal = (int)number;
+		return 0;
+	}
+	if (!strncmp(text, "SIG", 3))
+		text += 3;
+	for (int i = 1; i < SIGRTMIN; i++) {
+		const char *name = sigabbrev_np(i);
+
+		if (name && !strcmp(name, text)) {
+			*signal = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int read_environment(struct usched_settings *settings)
+{
+	static const char *const ticks[] = { "auto", "perf", "timer", "timerfd", NULL };
+	static const char *const guards[] = { "auto", "madvise", "mprotect", NULL };
+	static const char *const membarriers[] = { "auto", "off", NULL };
+	char error[USCHED_ENVIRONMENT_ERROR_BYTES];
+	unsigned int choice;
+	uint64_t value;
+	const char *text;
+	int found;
+
+	found = usched_environment_duration("USCHED_QUANTUM", true, USCHED_QUANTUM_MIN_NS,
+					    USCHED_QUANTUM_MAX_NS, &settings->quantum_ns, error);
+	if (found < 0)
+		return refuse(error);
+	found = usched_environment_integer("USCHED_QUANTUM_FLOOR_NS", 1000, USCHED_QUANTUM_MAX_NS,
+					   &settings->quantum_floor_ns, error);
+	if (found < 0)
+		return refuse(error);
+	found = usched_environment_integer("USCHED_WORKERS", 1, 1024, &value, error);
+	if (found < 0)
+		return refuse(error);
+	if (found)
+		settings->workers = (unsigned int)value;
+	found = usched_environment_integer("USCHED_CARRIERS_MAX", 2, CARRIERS_LIMIT, &value, error);
+	if (found < 0)
+		return refuse(error);
+	if (found)
+		settings->carriers_max = (unsigned int)value;
+	found = usched_environment_choice("USCHED_TICK", ticks, &choice, error);
+	if (found < 0)
+		return refuse(error);
+	if (found)
+		settings->tick = (enum usched_tick)choice;
+	found = usched_environment_choice("USCHED_GUARD", guards, &choice, error);
+	if (found < 0)
+		return refuse(error);
+	if (found)
+		settings->guard = (enum usched_guard)choice;
+	found = usched_environment_choice("USCHED_MEMBARRIER", membarriers, &choice, error);
+	if (found < 0)
+		return refuse(error);
+	if (found)
+		settings->membarrier = choice == 0;
+	found = usched_environment_integer("USCHED_EMBEDDED", 0, 1, &value, error);
+	if (found < 0)
+		return refuse(error);
+	if (found)
+		settings->embedded = value == 1;
+	text = getenv("USCHED_SIGNAL");
+	if (text && parse_signal(text, &settings->signal))
+		return refuse("USCHED_SIGNAL is no signal; give a name such as SIGURG, or a number below the real-time ones");
+	text = getenv("USCHED_SOCKET");
+	if (text && *text)
+		settings->socket_directory = text;
+	return 0;
+}
+
+static int check_ranges(const struct usched_settings *settings)
+{
+	if (settings->quantum_ns != USCHED_QUANTUM_OFF &&
+	    settings->quantum_floor_ns == UINT64_MAX &&
+	    (settings->quantum_ns < USCHED_QUANTUM_MIN_NS ||
+	     settings->quantum_ns > USCHED_QUANTUM_MAX_NS))
+		return refuse("quantum_ns is neither USCHED_QUANTUM_OFF nor between 100 us and 1 s");
+	if (settings->tick > USCHED_TICK_TIMERFD)
+		return refuse("tick is no enum usched_tick");
+	if (settings->workers > 1024)
+		return refuse("workers is above 1024");
+	if (settings->carriers_max > CARRIERS_LIMIT)
+		return refuse("carriers_max is above 65,535");
+	if (settings->fibers_max > USCHED_FIBERS_MAX)
+		return refuse("fibers_max is above 67,108,863");
+	return 0;
+}
+
+int usched_settings_read(struct usched_settings *settings,
+			 const struct usched_runtime_options *given)
+{
+	static const struct usched_runtime_options defaults = USCHED_RUNTIME_OPTIONS_INIT;
+	struct usched_runtime_options options = defaults;
+	int error;
+
+	if (given) {
+		/* An older program's structure is shorter: the rest keeps its defaults. */
+		if (given->size < offsetof(struct usched_runtime_options, workers))
+			return refuse("options->size is not set; use USCHED_RUNTIME_OPTIONS_INIT");
+		memcpy(&options, given,
+		       given->size < sizeof(options) ? given->size : sizeof(options));
+	}
+	if (options.flags & ~USCHED_RUNTIME_EMBEDDED)
+		return refuse("flags has bits that this version does not know");
+	memset(settings, 0, sizeof(*settings));
+	snprintf(settings->name, sizeof(settings->name), "%s",
+		 options.name ? options.name : program_invocation_short_name);
+	settings->workers = options.workers;
+	settings->embedded = options.flags & USCHED_RUNTIME_EMBEDDED;
+	settings->quantum_ns = options.quantum_ns == USCHED_QUANTUM_DEFAULT ? QUANTUM_DEFAULT_NS :
+			       options.quantum_ns;
+	settings->quantum_floor_ns = UINT64_MAX;
+	settings->tick = options.tick;
+	settings->carriers_max = options.carriers_max ? options.carriers_max : carriers_default();
+	settings->fibers_max = options.fibers_max ? options.fibers_max : FIBERS_DEFAULT;
+	settings->socket_directory = options.socket_directory ? options.socket_directory :
+				     "/run/usched";
+	settings->guard = USCHED_GUARD_AUTO;
+	settings->signal = SIGURG;
+	settings->membarrier = true;
+	error = check_ranges(settings);
+	if (!error)
+		error = read_environment(settings);
+	return error;
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Create and destroy a runtime.
+ */
+#include <errno.h>
+#include <link.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/futex.h"
+#include "io/descriptor.h"
+#include "memory/cycles.h"
+#include "preempt/monitor.h"
+#include "runtime/runtime.h"
+#include "worker/dispatch.h"
+#include "worker/registry.h"
+
+#define TEXT(number) TEXT_OF(number)
+#define TEXT_OF(number) #number
+
+enum { TICKS_PER_COST = 10, DESTROY_LOOK_NS = 5000000 };
+
+const char *usched_version(void)
+{
+	return TEXT(USCHED_VERSION_MAJOR) "." TEXT(USCHED_VERSION_MINOR) "."
+	       TEXT(USCHED_VERSION_PATCH);
+}
+
+struct usched_runtime *usched_runtime_current(void)
+{
+	/* Fixed for a fiber: a carrier of another moment answers the same. */
+	struct usched_carrier *carrier = usched_carrier_self_get();
+
+	return carrier ? usched_runtime_of(carrier->scheduler) : NULL;
+}
+
+/* In the child of a fork only the caller exists: its fiber becomes a plain thread. */
+static void in_child(void)
+{
+	usched_carrier_self_set(NULL);
+}
+
+static void register_fork(void)
+{
+	pthread_atfork(NULL, NULL, in_child);
+}
+
+/* Code whose locks many fibers share: a fiber stopped there gets its turn again soon. */
+static int find_libc(struct dl_phdr_info *info, size_t bytes, void *argument)
+{
+	struct usched_scheduler *scheduler = argument;
+	const char *name = strrchr(info->dlpi_name, '/');
+	unsigned int count = sizeof(scheduler->libc_text) / sizeof(scheduler->libc_text[0]);
+
+	(void)bytes;
+	name = name ? name + 1 : info->dlpi_name;
+	if (strncmp(name, "libc.so", 7) && strncmp(name, "ld-linux", 8) &&
+	    strncmp(name, "ld-musl", 7))
+		return 0;
+	for (unsigned int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+
+		if (header->p_type != PT_LOAD || !(header->p_flags & PF_X))
+			continue;
+		for (unsigned int place = 0; place < count; place++) {
+			if (scheduler->libc_text[place].high == 0) {
+				scheduler->libc_text[place].low = info->dlpi_addr + header->p_vaddr;
+				scheduler->libc_text[place].high = info->dlpi_addr +
+					header->p_vaddr + header->p_memsz;
+				break;
+			}
+		}
+	}
+	return 0;
+}
+
+static void fiber_ended(struct usched_scheduler *scheduler)
+{
+	struct usched_runtime *runtime = usched_runtime_of(scheduler);
+
+	atomic_fetch_add_explicit(&runtime->ended_word, 1, memory_order_release);
+	usched_futex_wake(&runtime->ended_word, 1, true);
+}
+
+static int choose_tick(struct usched_runtime *runtime)
+{
+	int error = usched_tick_install(runtime->settings.signal);
+
+	if (error) {
+		fprintf(stderr, "usched: cannot use signal %d for ticks: %s\n",
+			runtime->settings.signal, error == -EBUSY ?
+			"another runtime of this process uses another one; give all the same USCHED_SIGNAL" :
+			"the kernel refuses a handler for it; choose another with USCHED_SIGNAL");
+		return -EINVAL;
+	}
+	error = usched_tick_choose(runtime->settings.tick, usched_tick_signal(), &runtime->tick);
+	if (error) {
+		fprintf(stderr, "usched: the tick that was asked for does not work here: %s; "
+			"unset USCHED_TICK to use the best that does\n", runtime->tick.why);
+		return -EINVAL;
+	}
+	if (runtime->tick.kind == USCHED_TICK_TIMERFD) {
+		runtime->tick_timerfd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+		if (runtime->tick_timerfd < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static void choose_floor(struct usched_runtime *runtime)
+{
+	if (runtime->settings.quantum_floor_ns != UINT64_MAX) {
+		runtime->quantum_floor_ns = runtime->settings.quantum_floor_ns;
+		return;
+	}
+	runtime->quantum_floor_ns = TICKS_PER_COST * runtime->tick_cost_ns;
+	if (runtime->quantum_floor_ns < USCHED_QUANTUM_MIN_NS)
+		runtime->quantum_floor_ns = USCHED_QUANTUM_MIN_NS;
+	/* A measurement on a machine that was just busy must not forbid what is asked for daily. */
+	if (runtime->quantum_floor_ns > 5 * USCHED_QUANTUM_MIN_NS)
+		runtime->quantum_floor_ns = 5 * USCHED_QUANTUM_MIN_NS;
+}
+
+static int start_control(struct usched_runtime *runtime)
+{
+	struct usched_scheduler *scheduler = &runtime->scheduler;
+	static struct usched_control_options options;
+	struct usched_control_host host = usched_host;
+	uint32_t limit = usched_topology_cpu_limit(&runtime->topology);
+
+	memset(&options, 0, sizeof(options));
+	host.context = runtime;
+	options.name = runtime->settings.name;
+	options.socket_directory = runtime->settings.embedded ? NULL :
+				   runtime->settings.socket_directory;
+	for (uint32_t i = 0; i < scheduler->worker_count; i++)
+		options.cpus[scheduler->workers[i].cpu / 64] |=
+			UINT64_C(1) << (scheduler->workers[i].cpu % 64);
+	options.workers = scheduler->worker_count;
+	options.workers_max = runtime->settings.workers ? runtime->settings.workers : limit;
+	if (options.workers_max > scheduler->worker_count)
+		options.workers_max = scheduler->worker_count;
+	options.quantum_ns = runtime->settings.quantum_ns;
+	options.fixed.tick_source = (uint32_t)runtime->tick.kind;
+	options.fixed.tick_cost_ns = runtime->tick_cost_ns;
+	options.fixed.quantum_floor_ns = runtime->quantum_floor_ns;
+	options.fixed.carriers_max = scheduler->carriers_max;
+	options.fixed.signal = (uint32_t)usched_tick_signal();
+	options.fixed.guard_kind = runtime->settings.guard == USCHED_GUARD_MADVISE ? 1 : 2;
+	options.fixed.flags = (scheduler->membarrier ? 0 : 1) |
+			      (limit < scheduler->worker_count ? 2 : 0);
+	return usched_control_create(&runtime->control, &options, &host);
+}
+
+static void free_runtime(struct usched_runtime *runtime)
+{
+	usched_control_destroy(runtime->control);
+	if (runtime->scheduler.number)
+		usched_registry_remove(runtime->scheduler.number);
+	usched_unbuild(runtime);
+	if (runtime->tick_timerfd >= 0)
+		close(runtime->tick_timerfd);
+	if (runtime->monitor_wake >= 0)
+		close(runtime->monitor_wake);
+	munmap(runtime, sizeof(*runtime));
+}
+
+int usched_runtime_create(struct usched_runtime **result,
+			  const struct usched_runtime_options *options)
+{
+	static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+	struct usched_settings settings;
+	struct usched_runtime *runtime;
+	struct usched_scheduler *scheduler;
+	int error = usched_settings_read(&settings, options);
+
+	if (!error)
+		error = usched_arch_check();
+	if (error)
+		return error;
+	pthread_once(&fork_once, register_fork);
+	runtime = mmap(NULL, sizeof(*runtime), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		       -1, 0);
+	if (runtime == MAP_FAILED)
+		return -ENOMEM;
+	scheduler = &runtime->scheduler;
+	runtime->settings = settings;
+	runtime->tick_timerfd = -1;
+	runtime->started_ns = usched_clock_now_ns();
+	runtime->monitor_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	atomic_init(&runtime->quantum_request_ns, UINT64_MAX);
+	if (runtime->monitor_wake < 0) {
+		error = -errno;
+		goto err_free;
+	}
+	scheduler->hooks = (struct usched_hooks){
+		.io_event = usched_descriptor_event,
+		.tick_start = usched_tick_start,
+		.tick_stop = usched_tick_stop,
+		.tick_pending = usched_preempt_pending,
+		.need_carrier = usched_need_carrier,
+		.wake_monitor = usched_monitor_wake,
+		.fiber_ended = fiber_ended,
+	};
+	usched_arch_fp_capture();
+	usched_cycles_calibrate(&runtime->rate);
+	error = usched_topology_read(&runtime->topology);
+	if (!error)
+		error = usched_registry_add(scheduler, &scheduler->number);
+	if (!error)
+		error = choose_tick(runtime);
+	if (!error)
+		error = usched_build(runtime);
+	if (error)
+		goto err_free;
+	dl_iterate_phdr(find_libc, scheduler);
+	scheduler->membarrier = settings.membarrier;
+	usched_monitor_init(scheduler);
+	pthread_sigmask(SIG_SETMASK, NULL, &scheduler->carrier_mask);
+	sigdelset(&scheduler->carrier_mask, usched_tick_signal());
+	error = usched_threads_start(runtime);
+	if (error)
+		goto err_stop;
+	choose_floor(runtime);
+	error = start_control(runtime);
+	if (!error)
+		error = usched_monitor_start(runtime);
+	if (error)
+		goto err_stop;
+	*result = runtime;
+	return 0;
+
+err_stop:
+	usched_threads_stop(runtime);
+err_free:
+	free_runtime(runtime);
+	return error;
+}
+
+int usched_runtime_destroy(struct usched_runtime *runtime, uint64_t deadline_ns)
+{
+	struct usched_scheduler *scheduler;
+
+	if (!runtime)
+		return 0;
+	if (usched_carrier_self_get())
+		return -EDEADLK;
+	scheduler = &runtime->scheduler;
+	atomic_store_explicit(&scheduler->stopping, true, memory_order_seq_cst);
+	for (;;) {
+		uint32_t word = atomic_load_explicit(&runtime->ended_word, memory_order_acquire);
+		uint64_t now_ns, look_ns;
+
+		if (usched_alive(scheduler, NULL) == 0)
+			break;
+		now_ns = usched_clock_now_ns();
+		if (now_ns >= deadline_ns)
+			return deadline_ns == USCHED_NOW ? -EAGAIN : -ETIMEDOUT;
+		/* A fiber that ends just as we begin may not see `stopping`: look again. */
+		look_ns = now_ns + DESTROY_LOOK_NS;
+		usched_futex_wait(&runtime->ended_word, word,
+				  look_ns < deadline_ns ? look_ns : deadline_ns, true);
+	}
+	usched_threads_stop(runtime);
+	free_runtime(runtime);
+	return 0;
+}
+
+int usched_runtime_set_quantum(struct usched_runtime *runtime, uint64_t quantum_ns)
+{
+	if (quantum_ns != USCHED_QUANTUM_OFF &&
+	    (quantum_ns < USCHED_QUANTUM_MIN_NS || quantum_ns > USCHED_QUANTUM_MAX_NS))
+		return -ERANGE;
+	/* Relaxed: the monitor found itself attached a pass ago; a move meanwhile is a race that
+	   the operator's own set could lose as well. */
+	if (atomic_load_explicit(&runtime->attached, memory_order_relaxed))
+		return -EPERM;
+	atomic_store_explicit(&runtime->quantum_request_ns, quantum_ns, memory_order_relaxed);
+	usched_monitor_wake(&runtime->scheduler);
+	return 0;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef USCHED_RUNTIME_RUNTIME_H
+#define USCHED_RUNTIME_RUNTIME_H
+
+/*
+ * A runtime: the scheduler, and the threads beside the carriers.
+ *
+ *	creating thread		makes all of it, then is a plain thread like any other
+ *	carriers	us/cN	run fibers (worker/, preempt/)
+ *	monitor		us/mon	passes each millisecond while a worker runs; control plane, grants
+ *	creator		us/new	makes further carriers; it alone may wait for libc's locks
+ *
+ * Files: options.c what is wanted, build.c pools and workers, threads.c the threads, host.c what the
+ * control plane asks for, spawn.c birth of fibers, runtime.c create and destroy.
+ */
+
+#include "base/clock.h"
+#include "memory/topology.h"
+#include "preempt/tick.h"
+#include "runtime/control.h"
+#include "runtime/options.h"
+#include "worker/scheduler.h"
+
+struct usched_runtime {
+	struct usched_scheduler scheduler;	/* first: &runtime->scheduler is &runtime */
+	struct usched_settings settings;
+	struct usched_topology topology;
+	struct usched_cycles_rate rate;
+	struct usched_tick_probe tick;
+	uint64_t tick_cost_ns;
+	uint64_t quantum_floor_ns;
+	uint64_t started_ns;
+	struct usched_control *control;
+
+	pthread_t monitor_thread, creator_thread;
+	bool monitor_runs, creator_runs;
+	int monitor_wake;			/* eventfd				*/
+	int tick_timerfd;			/* -1: carriers have their own ticks	*/
+	_Atomic bool helpers_stop;
+	_Atomic uint64_t quantum_request_ns;	/* by the API, for the monitor; UINT64_MAX: none */
+	_Atomic uint32_t creator_word;		/* futex: raised to make carriers	*/
+	_Atomic uint32_t ended_word;		/* futex: raised as fibers end while stopping */
+	_Atomic uint32_t carriers_exited;
+	_Atomic uint64_t carriers_refused;
+	_Atomic bool attached;			/* the daemon owns the tunables		*/
+
+	/* The monitor's. */
+	uint64_t granted[USCHED_CPU_WORDS];
+	uint64_t grant_generation, grant_acked, tunables_acked;
+};
+
+static inline struct usched_runtime *usched_runtime_of(struct usched_scheduler *scheduler)
+{
+	return (struct usched_runtime *)scheduler;	/* the first member */
+}
+
+/* build.c */
+
+/** usched_build() - pools, workers, tables, without any thread. 0 or -errno. */
+int usched_build(struct usched_runtime *runtime);
+
+/** usched_unbuild() - free what usched_build() made, also after its failure */
+void usched_unbuild(struct usched_runtime *runtime);
+
+/* threads.c */
+
+/** usched_threads_start() - first carriers, creator; then usched_monitor_start(). 0 or -errno. */
+int usched_threads_start(struct usched_runtime *runtime);
+int usched_monitor_start(struct usched_runtime *runtime);
+
+/** usched_threads_stop() - end and join all; no fiber is left */
+void usched_threads_stop(struct usched_runtime *runtime);
+
+/** usched_monitor_wake() - another pass at once. Callable from anywhere. */
+void usched_monitor_wake(struct usched_scheduler *scheduler);
+
+/** usched_need_carrier() - the hook: a hand-off found no spare */
+void usched_need_carrier(struct usched_scheduler *scheduler);
+
+/* host.c */
+
+extern const struct usched_control_host usched_host;	/* without context */
+
+/** usched_reconcile() - start granted workers, see which revoked ones have stopped. The monitor. */
+void usched_reconcile(struct usched_runtime *runtime);
+
+/** usched_alive() - fibers that have not ended; 0 is exact */
+uint64_t usched_alive(struct usched_scheduler *scheduler, uint64_t *spawned);
+
+#endif /* USCHED_RUNTIME_RUNTIME_H */

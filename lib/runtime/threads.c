@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The threads of a runtime: carriers, the creator, the monitor.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/futex.h"
+#include "preempt/monitor.h"
+#include "runtime/runtime.h"
+#include "worker/dispatch.h"
+
+enum {
+	SPARES_AT_START = 2,
+#if defined(USCHED_SANITIZE_ADDRESS) || defined(USCHED_SANITIZE_THREAD)
+	STACK_BYTES = 1 << 20,
+#else
+	STACK_BYTES = 1 << 18,		/* the loop needs little; the C library's start more */
+#endif
+	PASS_MS = 1,			/* while a worker runs */
+	IDLE_PASS_MS = 10,		/* soon after */
+	IDLE_PASSES = 10,		/* then the monitor sleeps */
+};
+
+static _Thread_local struct usched_cycles_rate *calibration_rate;
+
+static uint64_t cycles_to_ns(uint64_t cycles)
+{
+	return usched_cycles_to_ns(calibration_rate, cycles);
+}
+
+static void *carrier_thread(void *argument)
+{
+	struct usched_carrier *carrier = argument;
+	struct usched_runtime *runtime = usched_runtime_of(carrier->scheduler);
+	char name[16];
+
+	carrier->tid = (pid_t)syscall(SYS_gettid);
+	pthread_getcpuclockid(pthread_self(), &carrier->clock);
+	snprintf(name, sizeof(name), "us/c%u", carrier->index);
+	pthread_setname_np(pthread_self(), name);
+	/* Sleepers wake when their time comes, not up to 50 us later. */
+	prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);
+	atomic_store_explicit(&carrier->cpu, UINT32_MAX, memory_order_relaxed);
+	usched_tick_open(carrier, runtime->tick.kind);
+	if (carrier->index == 0 && runtime->settings.quantum_floor_ns == UINT64_MAX) {
+		sigset_t tick, old;
+
+		calibration_rate = &runtime->rate;
+		sigemptyset(&tick);
+		sigaddset(&tick, usched_tick_signal());
+		/* Inside the runtime a tick only leaves a note: what is measured is its price. */
+		atomic_store_explicit(&carrier->in_runtime, 1, memory_order_relaxed);
+		usched_carrier_self_set(carrier);
+		pthread_sigmask(SIG_UNBLOCK, &tick, &old);
+		runtime->tick_cost_ns = usched_tick_cost_ns(carrier, cycles_to_ns);
+		pthread_sigmask(SIG_SETMASK, &old, NULL);
+	}
+	usched_carrier_main(carrier);
+	usched_carrier_self_set(NULL);
+	usched_tick_close(carrier);
+	atomic_fetch_add_explicit(&runtime->carriers_exited, 1, memory_order_release);
+	return NULL;
+}
+
+/* All signals blocked, so that the new thread begins so. */
+static int start_thread(pthread_t *thread, void *(*function)(void *), void *argument)
+{
+	pthread_attr_t attributes;
+	sigset_t all, old;
+	int error;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, STACK_BYTES);
+	error = pthread_create(thread, &attributes, function, argument);
+	pthread_attr_destroy(&attributes);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return -error;
+}
+
+static int start_carrier(struct usched_runtime *runtime)
+{
+	struct usched_scheduler *scheduler = &runtime->scheduler;
+	uint32_t index = atomic_load_explicit(&scheduler->carrier_count, memory_order_relaxed);
+	struct usched_carrier *carrier = &scheduler->carriers[index];
+	int error;
+
+	if (index >= scheduler->carriers_max)
+		return -EAGAIN;
+	carrier->scheduler = scheduler;
+	carrier->index = index;
+	error = start_thread(&carrier->thread, carrier_thread, carrier);
+	if (!error)
+		/* Release -> the monitor's acquire: the fields above. */
+		atomic_store_explicit(&scheduler->carrier_count, index + 1, memory_order_release);
+	return error;
+}
+
+static void *creator_thread(void *argument)
+{
+	struct usched_runtime *runtime = argument;
+	uint32_t seen = 0;
+
+	pthread_setname_np(pthread_self(), "us/new");
+	while (!atomic_load_explicit(&runtime->helpers_stop, memory_order_acquire)) {
+		uint32_t word = atomic_load_explicit(&runtime->creator_word, memory_order_acquire);
+		uint32_t more;
+
+		if (word == seen) {
+			usched_futex_wait(&runtime->creator_word, word, UINT64_MAX, true);
+			continue;
+		}
+		seen = word;
+		if (atomic_load_explicit(&runtime->scheduler.spare_count, memory_order_relaxed) > 0)
+			continue;
+		more = atomic_load_explicit(&runtime->scheduler.carrier_count,
+					    memory_order_relaxed) / 4 + 1;
+		while (more-- > 0) {
+			if (start_carrier(runtime)) {
+				atomic_fetch_add_explicit(&runtime->carriers_refused, 1,
+							  memory_order_relaxed);
+				break;
+			}
+		}
+	}
+	return NULL;
+}
+
+void usched_need_carrier(struct usched_scheduler *scheduler)
+{
+	struct usched_runtime *runtime = usched_runtime_of(scheduler);
+
+	/* Release -> the creator's acquire; the count itself means nothing. */
+	atomic_fetch_add_explicit(&runtime->creator_word, 1, memory_order_release);
+	usched_futex_wake(&runtime->creator_word, 1, true);
+}
+
+int usched_threads_start(struct usched_runtime *runtime)
+{
+	struct usched_scheduler *scheduler = &runtime->scheduler;
+	uint32_t workers = scheduler->worker_count;
+	uint32_t count;
+	int error = 0;
+
+	if (runtime->settings.workers && runtime->settings.workers < workers)
+		workers = runtime->settings.workers;
+	count = workers + SPARES_AT_START;
+	if (count > scheduler->carriers_max)
+		count = scheduler->carriers_max;
+	for (uint32_t i = 0; !error && i < count; i++)
+		error = start_carrier(runtime);
+	if (error)
+		return error;
+	/* They are found as spares once they are ready. */
+	while (atomic_load_explicit(&scheduler->spare_count, memory_order_acquire) < count) {
+		struct timespec pause = { .tv_nsec = 50000 };
+
+		nanosleep(&pause, NULL);
+	}
+	error = start_thread(&runtime->creator_thread, creator_thread, runtime);
+	runtime->creator_runs = !error;
+	return error;
+}
+
+void usched_monitor_wake(struct usched_scheduler *scheduler)
+{
+	uint64_t one = 1;
+
+	(void)!write(usched_runtime_of(scheduler)->monitor_wake, &one, sizeof(one));
+}
+
+static void *monitor_thread(void *argument)
+{
+	struct usched_runtime *runtime = argument;
+	struct usched_scheduler *scheduler = &runtime->scheduler;
+	struct epoll_event events[4], event = { .events = EPOLLIN };
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+	unsigned int idle_passes = 0;
+
+	pthread_setname_np(pthread_self(), "us/mon");
+	prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);
+	event.data.fd = runtime->monitor_wake;
+	epoll_ctl(epoll, EPOLL_CTL_ADD, runtime->monitor_wake, &event);
+	event.data.fd = usched_control_descriptor(runtime->control);
+	epoll_ctl(epoll, EPOLL_CTL_ADD, event.data.fd, &event);
+	if (runtime->tick_timerfd >= 0) {
+		event.data.fd = runtime->tick_timerfd;
+		epoll_ctl(epoll, EPOLL_CTL_ADD, runtime->tick_timerfd, &event);
+	}
+	while (!atomic_load_explicit(&runtime->helpers_stop, memory_order_acquire)) {
+		uint64_t now_ns = usched_clock_now_ns();
+		uint64_t asked_ns = atomic_exchange_explicit(&runtime->quantum_request_ns,
+							     UINT64_MAX, memory_order_relaxed);
+		bool awake = usched_monitor_pass(scheduler, now_ns);
+		uint64_t due_ns, value;
+		int timeout_ms, count;
+
+		if (asked_ns != UINT64_MAX)
+			usched_control_set_quantum(runtime->control, asked_ns);
+		usched_reconcile(runtime);
+		due_ns = usched_control_pass(runtime->control, now_ns, awake);
+		idle_passes = awake ? 0 : idle_passes + 1;
+		timeout_ms = awake ? PASS_MS : IDLE_PASS_MS;
+		if (idle_passes > IDLE_PASSES) {
+			atomic_store_explicit(&scheduler->monitor_asleep, true,
+					      memory_order_relaxed);
+			atomic_thread_fence(memory_order_seq_cst);	/* [S2] of find.c */
+			if (!usched_monitor_pass(scheduler, now_ns))
+				timeout_ms = -1;
+		}
+		if (due_ns != UINT64_MAX) {
+			uint64_t left_ms = due_ns > now_ns ? (due_ns - now_ns) / 1000000 + 1 : 0;
+
+			if (timeout_ms < 0 || left_ms < (uint64_t)timeout_ms)
+				timeout_ms = left_ms < 60000 ? (int)left_ms : 60000;
+		}
+		count = epoll_wait(epoll, events, 4, timeout_ms);
+		atomic_store_explicit(&scheduler->monitor_asleep, false, memory_order_relaxed);
+		for (int i = 0; i < count; i++) {
+			if (events[i].data.fd == runtime->monitor_wake) {
+				(void)!read(runtime->monitor_wake, &value, sizeof(value));
+				idle_passes = 0;
+			} else if (events[i].data.fd == runtime->tick_timerfd &&
+				   read(runtime->tick_timerfd, &value, sizeof(value)) > 0) {
+				usched_monitor_tick_all(scheduler);
+			}
+		}
+	}
+	close(epoll);
+	return NULL;
+}
+
+int usched_monitor_start(struct usched_runtime *runtime)
+{
+	int error = start_thread(&runtime->monitor_thread, monitor_thread, runtime);
+
+	runtime->monitor_runs = !error;
+	return error;
+}
+
+void usched_threads_stop(struct usched_runtime *runtime)
+{
+	struct usched_scheduler *scheduler = &runtime->scheduler;
+	uint32_t count;
+
+	atomic_store_explicit(&runtime->helpers_stop, true, memory_order_release);
+	if (runtime->creator_runs) {
+		usched_need_carrier(scheduler);
+		pthread_join(runtime->creator_thread, NULL);
+	}
+	if (runtime->monitor_runs) {
+		usched_monitor_wake(scheduler);
+		pthread_join(runtime->monitor_thread, NULL);
+	}
+	count = atomic_load_explicit(&scheduler->carrier_count, memory_order_acquire);
+	atomic_store_explicit(&scheduler->stop, true, memory_order_release);	/* -> the loop */
+	/* Each turn ends those that wait as spares, and wakes those that sleep in a poll. */
+	while (atomic_load_explicit(&runtime->carriers_exited, memory_order_acquire) < count) {
+		struct timespec pause = { .tv_nsec = 50000 };
+		struct usched_carrier *spare;
+
+		while ((spare = usched_spare_pop(&scheduler->workers[0])))
+			usched_carrier_give(spare, NULL);
+		for (uint32_t i = 0; i < scheduler->worker_count; i++)
+			usched_wake_worker(&scheduler->workers[i]);
+		nanosleep(&pause, NULL);
+	}
+	for (uint32_t i = 0; i < count; i++)
+		pthread_join(scheduler->carriers[i].thread, NULL);
+}

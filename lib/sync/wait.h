@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef USCHED_SYNC_WAIT_H
+#define USCHED_SYNC_WAIT_H
+
+/*
+ * Waiting for something, as a fiber or as a plain thread. The one blocking primitive: join, sleep,
+ * mutex, channel and sockets are written with it.
+ *
+ *	struct usched_waiter own, *waiter;
+ *	struct usched_carrier *carrier = usched_enter();
+ *
+ *	usched_spinlock_lock(&object->lock);
+ *	...				the object says: wait
+ *	waiter = usched_waiter_of(carrier, &own);
+ *	usched_waiter_begin(waiter, kind, 0, data, deadline_ns);
+ *	usched_list_push_back(&object->waiters, &waiter->node);
+ *	reason = usched_wait(&carrier, waiter, &object->lock);		released there
+ *	...				TIMED_OUT: lock, and unlink what is still linked
+ *	usched_leave(carrier);
+ *
+ * A waker holds the object's lock, unlinks the waiter, and claims it with usched_claim(). Only if
+ * the claim succeeds does it copy a value, and, after unlocking, resume the waiter.
+ */
+
+#include "worker/dispatch.h"
+
+/* Who was claimed, kept while the object's lock is released. */
+struct usched_claimed {
+	struct usched_fiber *fiber;
+	_Atomic uint32_t *word;		/* NULL: nobody */
+};
+
+/** usched_waiter_of() - the caller's waiter: in its fiber's descriptor, or on the thread's stack */
+static inline struct usched_waiter *usched_waiter_of(struct usched_carrier *carrier,
+						     struct usched_waiter *own)
+{
+	if (carrier)
+		return &usched_current(carrier)->waiter;
+	own->fiber = NULL;
+	atomic_init(&own->word, 0);
+	return own;
+}
+
+/**
+ * usched_wait_check() - may the caller wait until then?
+ *
+ * Return:	0; -EAGAIN for USCHED_NOW; -ENOMEM no memory for the timer
+ * Callable from: inside the runtime; takes the timers' lock
+ */
+int usched_wait_check(struct usched_carrier *carrier, uint64_t deadline_ns);
+
+/**
+ * usched_wait() - sleep until somebody claims the waiter, or its deadline
+ * @carrier:	the caller's; changed to where the fiber goes on
+ * @lock:	held by the caller; released here. NULL: none
+ *
+ * Return:	the reason
+ * May switch:	yes
+ */
+enum usched_wait_state usched_wait(struct usched_carrier **carrier, struct usched_waiter *waiter,
+				   struct usched_spinlock *lock);
+
+/** usched_wait_error() - 0 or -errno for a reason; closed gives @closed */
+int usched_wait_error(enum usched_wait_state reason, int closed);
+
+/** usched_claim() - end a wait, under the object's lock. False: it had ended by itself. */
+static inline bool usched_claim(struct usched_waiter *waiter, enum usched_wait_state reason,
+				struct usched_claimed *claimed)
+{
+	struct usched_fiber *fiber = waiter->fiber;
+
+	if (!usched_waiter_claim_word(waiter, usched_waiter_word(waiter), reason))
+		return false;
+	claimed->fiber = fiber;
+	claimed->word = &waiter->word;
+	return true;
+}
+
+/** usched_resume() - let a claimed waiter go on; the object's lock is released */
+static inline void usched_resume(struct usched_carrier *carrier, struct usched_claimed *claimed)
+{
+	if (claimed->word)
+		usched_waiter_resume(carrier, claimed->fiber, claimed->word);
+}
+
+#endif /* USCHED_SYNC_WAIT_H */

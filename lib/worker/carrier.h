@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef USCHED_WORKER_CARRIER_H
+#define USCHED_WORKER_CARRIER_H
+
+/*
+ * Carriers, and how the right to run a worker moves between them.
+ *
+ * carrier state	worker	in_runtime	where it is
+ *	SPARE		-	1		asleep in wait(), reachable as a spare
+ *	LOOP		w	1		on its native stack
+ *	RUNTIME		w	1		on a fiber's stack, inside the library
+ *	USER		w	0		on a fiber's stack, in the user's code
+ *	LOST		-	0		in the user's code; its worker was taken, and it does not
+ *					know yet
+ *	HELD		-	1		asleep in wait() with its fiber, which is queued
+ *
+ *	SPARE --order--> LOOP --dispatch--> USER <--leave/enter--> RUNTIME --park--> LOOP
+ *	USER --tick--> RUNTIME --hand off--> HELD --order--> RUNTIME
+ *	USER --take--> LOST --enter--> HELD
+ *
+ * The words
+ *	in_runtime, worker, current	written by the carrier's own thread only
+ *	revoke				NONE, REQUESTED, TAKEN: by compare-exchange only
+ *	order, then go			by whoever removed the carrier from where it could be
+ *					found (the spares, or its bound fiber from a queue): one
+ *					writer for each wait
+ *
+ * Invariants
+ *	K1  A worker has one owner: a carrier in LOOP, RUNTIME or USER, one order on its way, or
+ *	    the monitor after TAKEN.
+ *	K2  Safety never depends on why the monitor takes a worker.
+ *	K3  A carrier with a bound fiber runs no other fiber.
+ *	K4  After give() the giver touches nothing of the worker.
+ *
+ * Memory order
+ *	[P1] enter: store in_runtime, then load revoke
+ *	     take:  CAS to REQUESTED, membarrier, then load in_runtime
+ *	     One of them sees the other. Without membarrier enter uses an exchange.
+ *	[P2] leave: release store of in_runtime -> take: acquire load
+ *	[P3] give: release store of go          -> wait: acquire load
+ *	[P4] revoke: acq_rel CAS on both sides
+ */
+
+#include <stdbool.h>
+
+#include "worker/scheduler.h"
+#include "worker/step.h"
+
+USCHED_DECLARE_THREAD_SLOT(usched_carrier_self, struct usched_carrier *);
+
+/* The fiber of a carrier, read by its own thread. */
+static inline struct usched_fiber *usched_current(const struct usched_carrier *carrier)
+{
+	return atomic_load_explicit(&carrier->current, memory_order_relaxed);	/* own word */
+}
+
+static inline struct usched_worker *usched_owned(const struct usched_carrier *carrier)
+{
+	return atomic_load_explicit(&carrier->worker, memory_order_relaxed);	/* own word */
+}
+
+/**
+ * usched_regain() - enter() found a request: keep the worker, or wait for another
+ *
+ * May switch:	the kernel thread sleeps; the fiber stays on it
+ * Callable from: enter only
+ */
+void usched_regain(struct usched_carrier *carrier);
+
+/* From the user's code into the library: from here on ticks only leave a note. */
+static inline void usched_enter_carrier(struct usched_carrier *carrier)
+{
+	if (__builtin_expect(carrier->scheduler->membarrier, 1)) {
+		atomic_store_explicit(&carrier->in_runtime, 1, memory_order_relaxed);	/* [P1] */
+		atomic_signal_fence(memory_order_seq_cst);
+	} else {
+		atomic_exchange_explicit(&carrier->in_runtime, 1, memory_order_seq_cst); /* [P1] */
+	}
+	USCHED_STEP("enter", carrier);
+	if (__builtin_expect(atomic_load_explicit(&carrier->revoke, memory_order_acquire) !=
+			     USCHED_REVOKE_NONE, 0))					/* [P1] */
+		usched_regain(carrier);
+}
+
+/* The carrier under the calling fiber, entered; NULL for a plain thread, which need not enter. */
+static inline struct usched_carrier *usched_enter(void)
+{
+	struct usched_carrier *carrier = usched_carrier_self_get();
+
+	if (carrier)
+		usched_enter_carrier(carrier);
+	return carrier;
+}
+
+/** usched_leave_pending() - leave() found a tick's note: yield, then leave. May switch. */
+void usched_leave_pending(struct usched_carrier *carrier);
+
+/* Back to the user's code, from a function that may switch. */
+static inline void usched_leave(struct usched_carrier *carrier)
+{
+	if (!carrier)
+		return;
+	USCHED_STEP("leave", carrier);
+	atomic_store_explicit(&carrier->in_runtime, 0, memory_order_release);	/* [P2] */
+	atomic_signal_fence(memory_order_seq_cst);
+	if (__builtin_expect(atomic_load_explicit(&carrier->pending, memory_order_relaxed), 0))
+		usched_leave_pending(carrier);
+}
+
+/* The same from a function that never moves the fiber to another thread: a note leads to a
+   hand-off at the most. */
+static inline void usched_leave_here(struct usched_carrier *carrier)
+{
+	if (!carrier)
+		return;
+	USCHED_STEP("leave", carrier);
+	atomic_store_explicit(&carrier->in_runtime, 0, memory_order_release);	/* [P2] */
+	atomic_signal_fence(memory_order_seq_cst);
+	if (__builtin_expect(atomic_load_explicit(&carrier->pending, memory_order_relaxed), 0))
+		carrier->scheduler->hooks.tick_pending(carrier);
+}
+
+/**
+ * usched_carrier_wait() - sleep until somebody gives this carrier a worker
+ *
+ * Return:	true; false: the runtime stops and there is no worker
+ * Ordering:	[P3] as acquirer
+ * Callable from: the carrier, which owns no worker; also in the tick handler
+ */
+bool usched_carrier_wait(struct usched_carrier *carrier);
+
+/**
+ * usched_carrier_give() - hand a worker to a carrier that waits, or will wait at once
+ * @worker:	owned by the caller until now; NULL: the carrier is to end
+ *
+ * Ordering:	[P3] as releaser
+ * Callable from: the owner, the monitor; signal handler
+ */
+void usched_carrier_give(struct usched_carrier *carrier, struct usched_worker *worker);
+
+/** usched_spare_push() - a carrier that is about to wait may be found from now on */
+void usched_spare_push(struct usched_carrier *carrier);
+
+/**
+ * usched_spare_pop() - take a spare carrier for a worker, warm ones first
+ *
+ * Return:	it is the caller's to give an order to; NULL: there is none
+ * Callable from: anybody inside the runtime, the monitor; signal handler. Lock-free.
+ */
+struct usched_carrier *usched_spare_pop(struct usched_worker *worker);
+
+/** usched_carrier_main() - the life of a carrier's thread, once its tick is open */
+void usched_carrier_main(struct usched_carrier *carrier);
+
+#endif /* USCHED_WORKER_CARRIER_H */

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Choosing and switching; see dispatch.h. Looking outside the own worker is in find.c, leaving a
+ * fiber in mid-run in handoff.c, birth and memory of fibers in birth.c.
+ */
+#include <stddef.h>
+
+#include "base/assert.h"
+#include "base/futex.h"
+#include "worker/dispatch.h"
+#include "worker/inbox.h"
+
+enum { NEXT_STREAK = 3, FRESH_STREAK = 64, INBOX_EVERY = 61, POLL_EVERY = 64, INBOX_BATCH = 32 };
+
+static enum usched_ring_kind ring_of(const struct usched_fiber *fiber, enum usched_ring_kind kind)
+{
+	if (fiber->priority == USCHED_PRIORITY_NORMAL)
+		return kind;
+	return fiber->priority == USCHED_PRIORITY_HIGH ? USCHED_RING_HIGH : USCHED_RING_LOW;
+}
+
+void usched_queue(struct usched_worker *worker, struct usched_fiber *fiber,
+		  enum usched_ring_kind kind)
+{
+	if (!usched_ring_push(&worker->rings[ring_of(fiber, kind)], fiber))
+		usched_inbox_push(&worker->pool->inbox, fiber);
+}
+
+void usched_ready(struct usched_carrier *carrier, struct usched_fiber *fiber,
+		  enum usched_place place)
+{
+	struct usched_worker *worker = carrier ? usched_owned(carrier) : NULL;
+	struct usched_scheduler *scheduler = fiber->pool->scheduler;
+
+	usched_fiber_set_state(fiber, USCHED_FIBER_READY);
+	if (!worker || worker->scheduler != scheduler) {
+		usched_inbox_push(&fiber->pool->inbox, fiber);
+		usched_notify_outside(scheduler, fiber->pool);
+		return;
+	}
+	usched_count(&worker->counters.wakes);
+	if (place == USCHED_PLACE_NEXT && fiber->priority == USCHED_PRIORITY_NORMAL) {
+		/* acq_rel: as a push and a pop of a ring, [A] and [B] of ring.h. */
+		fiber = atomic_exchange_explicit(&worker->next, fiber, memory_order_acq_rel);
+		if (!fiber)
+			return;		/* the monitor sees to it if this worker does not */
+	}
+	usched_queue(worker, fiber,
+		     place == USCHED_PLACE_USED ? USCHED_RING_USED : USCHED_RING_FRESH);
+	usched_notify(worker);
+}
+
+void usched_waiter_resume(struct usched_carrier *carrier, struct usched_fiber *fiber,
+			  _Atomic uint32_t *word)
+{
+	if (fiber)
+		usched_ready(carrier, fiber, USCHED_PLACE_NEXT);
+	else
+		usched_futex_wake(word, 1, true);
+}
+
+/* A batch from an inbox into the rings. Bound fibers and woken ones both count as fresh. */
+static bool take_inbox(struct usched_worker *worker, struct usched_inbox *inbox)
+{
+	unsigned int taken = 0;
+
+	while (taken < INBOX_BATCH) {
+		struct usched_fiber *fiber = usched_inbox_pop(inbox);
+
+		if (!fiber)
+			break;
+		usched_queue(worker, fiber, USCHED_RING_FRESH);
+		taken++;
+	}
+	return taken > 0;
+}
+
+static bool take_inboxes(struct usched_worker *worker)
+{
+	bool taken = take_inbox(worker, &worker->mailbox);
+
+	return take_inbox(worker, &worker->pool->inbox) || taken;
+}
+
+static struct usched_fiber *pick_ring(struct usched_worker *worker)
+{
+	struct usched_ring *rings = worker->rings;
+	struct usched_fiber *fiber = usched_ring_pop(&rings[USCHED_RING_HIGH]);
+
+	if (fiber)
+		return fiber;
+	if (worker->fresh_streak < FRESH_STREAK) {
+		fiber = usched_ring_pop(&rings[USCHED_RING_FRESH]);
+		if (fiber) {
+			worker->fresh_streak++;
+			return fiber;
+		}
+	}
+	worker->fresh_streak = 0;
+	fiber = usched_ring_pop(&rings[USCHED_RING_USED]);
+	if (!fiber)
+		fiber = usched_ring_pop(&rings[USCHED_RING_FRESH]);
+	if (!fiber)
+		fiber = usched_ring_pop(&rings[USCHED_RING_LOW]);
+	return fiber;
+}
+
+struct usched_fiber *usched_pick(struct usched_worker *worker)
+{
+	uint64_t turn = atomic_load_explicit(&worker->low_turn, memory_order_relaxed);
+	struct usched_fiber *fiber;
+
+	if (turn != worker->low_served) {
+		worker->low_served = turn;
+		fiber = usched_ring_pop(&worker->rings[USCHED_RING_LOW]);
+		if (fiber)
+			return fiber;
+	}
+	/* Relaxed peek; the exchange acquires. */
+	if (atomic_load_explicit(&worker->next, memory_order_relaxed)) {
+		fiber = atomic_exchange_explicit(&worker->next, NULL, memory_order_acq_rel);
+		if (fiber) {
+			if (++worker->next_streak <= NEXT_STREAK)
+				return fiber;
+			usched_queue(worker, fiber, USCHED_RING_FRESH);
+		}
+	}
+	worker->next_streak = 0;
+	if (atomic_load_explicit(&worker->counters.dispatches, memory_order_relaxed) %
+	    INBOX_EVERY == 0)
+		take_inboxes(worker);
+	fiber = pick_ring(worker);
+	if (!fiber && take_inboxes(worker))
+		fiber = pick_ring(worker);
+	return fiber;
+}
+
+/* Whether the owner should look at timers and I/O before it picks. */
+static bool poll_is_due(struct usched_worker *worker)
+{
+	if (++worker->polls_skipped < POLL_EVERY &&
+	    !atomic_load_explicit(&worker->poll_due, memory_order_relaxed))
+		return false;
+	worker->polls_skipped = 0;
+	atomic_store_explicit(&worker->poll_due, false, memory_order_relaxed);
+	return true;
+}
+
+/* The fiber becomes the carrier's current one; a new one gets its stack. */
+static void make_current(struct usched_carrier *carrier, struct usched_worker *worker,
+			 struct usched_fiber *fiber)
+{
+	usched_count(&worker->counters.dispatches);
+	if (atomic_load_explicit(&fiber->state, memory_order_relaxed) == USCHED_FIBER_NEW) {
+		usched_stack_attach(worker, fiber);
+		usched_sanitize_init(&fiber->sanitize, fiber->stack_low, fiber->stack_top);
+		usched_arch_context_init(&fiber->context, fiber->stack_low, fiber->stack_top,
+					 usched_fiber_main, fiber);
+	}
+	usched_fiber_set_state(fiber, USCHED_FIBER_RUNNING);
+	atomic_store_explicit(&fiber->worker_cpu, worker->cpu, memory_order_relaxed);
+	atomic_store_explicit(&carrier->current, fiber, memory_order_relaxed);
+	/* A note was for the fiber before. */
+	atomic_store_explicit(&carrier->pending, false, memory_order_relaxed);
+}
+
+static void retire(struct usched_carrier *carrier, struct usched_fiber *fiber, bool keep_stack)
+{
+	struct usched_scheduler *scheduler = carrier->scheduler;
+	struct usched_worker *worker = usched_owned(carrier);
+	struct usched_fiber *joining_fiber = NULL;
+	_Atomic uint32_t *joining_word = NULL;
+	bool detached;
+
+	usched_sanitize_destroy(&fiber->sanitize);
+	if (!keep_stack)
+		usched_stack_detach(worker, fiber);
+	usched_stack_unreserve(worker, fiber);
+
+	usched_spinlock_lock(&fiber->lock);
+	usched_fiber_set_state(fiber, USCHED_FIBER_DONE);
+	detached = fiber->join == USCHED_JOIN_DETACHED;
+	if (detached)
+		atomic_store_explicit(&fiber->id, 0, memory_order_relaxed);	/* under lock */
+	if (fiber->join == USCHED_JOIN_WAITED &&
+	    usched_waiter_claim_word(fiber->joiner, usched_waiter_word(fiber->joiner),
+				     USCHED_WAIT_VALUE)) {
+		joining_fiber = fiber->joiner->fiber;
+		joining_word = &fiber->joiner->word;
+	}
+	/* After this the joiner may free the descriptor, and reuse it. */
+	usched_spinlock_unlock(&fiber->lock);
+
+	if (detached)
+		usched_fiber_free(scheduler, carrier, fiber);
+	if (joining_word)
+		usched_waiter_resume(carrier, joining_fiber, joining_word);
+	usched_count(&worker->counters.ended);
+	/* Relaxed: destroy sets it and then looks at the counters again and again. */
+	if (atomic_load_explicit(&scheduler->stopping, memory_order_relaxed))
+		scheduler->hooks.fiber_ended(scheduler);
+}
+
+/* First thing after any switch: complete it for the fiber that left. */
+static inline void complete(struct usched_carrier *carrier)
+{
+	struct usched_fiber *left = carrier->left;
+	uint32_t after = carrier->after;
+
+	carrier->after = USCHED_AFTER_NOTHING;
+	if (after == USCHED_AFTER_READY) {
+		usched_fiber_set_state(left, USCHED_FIBER_READY);
+		usched_queue(usched_owned(carrier), left, USCHED_RING_USED);
+	} else if (after == USCHED_AFTER_PARK) {
+		uint64_t deadline_ns = carrier->after_deadline_ns;
+		uint32_t word;
+
+		usched_fiber_set_state(left, USCHED_FIBER_PARKED);
+		word = usched_waiter_commit(&left->waiter);
+		if (carrier->after_publish)
+			carrier->after_publish(left, word, carrier->after_argument);
+		if (carrier->after_unlock)
+			usched_spinlock_unlock(carrier->after_unlock);
+		/* From here on the fiber may run elsewhere; arming late for a wait that is over
+		   only makes an entry that is dropped. */
+		if (deadline_ns != USCHED_FOREVER)
+			usched_timers_arm(&usched_owned(carrier)->timers, left, deadline_ns);
+	} else if (after == USCHED_AFTER_EXIT) {
+		retire(carrier, left, false);
+	}
+}
+
+/* Leave the current fiber for the next one, or for the loop. Returns on the fiber's new carrier. */
+static struct usched_carrier *leave_fiber(struct usched_carrier *carrier, enum usched_after after,
+					  struct usched_fiber *next)
+{
+	struct usched_fiber *fiber = usched_current(carrier);
+	struct usched_worker *worker = usched_owned(carrier);
+
+	carrier->left = fiber;
+	carrier->after = after;
+	if (next && !usched_fiber_bound(next)) {
+		make_current(carrier, worker, next);
+		usched_sanitize_switch_begin(&fiber->sanitize, &next->sanitize);
+		usched_arch_switch(&fiber->context, &next->context);
+	} else {
+		carrier->handed = next;
+		atomic_store_explicit(&carrier->current, NULL, memory_order_relaxed);
+		usched_sanitize_switch_begin(&fiber->sanitize, &carrier->native_sanitize);
+		usched_arch_switch(&fiber->context, &carrier->native);
+	}
+	usched_sanitize_switch_finish(&fiber->sanitize);
+	carrier = usched_carrier_self_get();
+	complete(carrier);
+	return carrier;
+}
+
+/* What to run when the current fiber leaves; NULL sends it to the loop. */
+static struct usched_fiber *next_after(struct usched_carrier *carrier)
+{
+	struct usched_worker *worker = usched_owned(carrier);
+
+	if (atomic_load_explicit(&worker->revoked, memory_order_relaxed))
+		return NULL;		/* the loop gives the CPU back */
+	if (poll_is_due(worker))
+		usched_poll(carrier, 0);
+	return usched_pick(worker);
+}
+
+bool usched_yield_from(struct usched_carrier *carrier)
+{
+	struct usched_worker *worker = usched_owned(carrier);
+	struct usched_fiber *next = next_after(carrier);
+
+	usched_count(&worker->counters.yields);
+	if (!next && !atomic_load_explicit(&worker->revoked, memory_order_relaxed))
+		return false;
+	leave_fiber(carrier, USCHED_AFTER_READY, next);
+	return true;
+}
+
+struct usched_carrier *usched_park(struct usched_carrier *carrier, struct usched_spinlock *lock,
+				   void (*publish)(struct usched_fiber *, uint32_t, void *),
+				   void *argument)
+{
+	carrier->after_unlock = lock;
+	carrier->after_publish = publish;
+	carrier->after_argument = argument;
+	carrier->after_deadline_ns =
+		atomic_load_explicit(&usched_current(carrier)->waiter.deadline_ns,
+				     memory_order_relaxed);
+	usched_count(&usched_owned(carrier)->counters.parks);
+	/* Polling wakes fibers, and must not meet the lock we hold: the loop polls instead. */
+	return leave_fiber(carrier, USCHED_AFTER_PARK,
+			   lock ? usched_pick_locked(carrier) : next_after(carrier));
+}
+
+struct usched_fiber *usched_pick_locked(struct usched_carrier *carrier)
+{
+	struct usched_worker *worker = usched_owned(carrier);
+
+	if (atomic_load_explicit(&worker->revoked, memory_order_relaxed) || poll_is_due(worker)) {
+		atomic_store_explicit(&worker->poll_due, true, memory_order_relaxed);
+		return NULL;
+	}
+	return usched_pick(worker);
+}
+
+void usched_leave_pending(struct usched_carrier *carrier)
+{
+	/* A note is taken once; a tick that comes meanwhile writes another. */
+	atomic_store_explicit(&carrier->pending, false, memory_order_relaxed);
+	usched_enter_carrier(carrier);
+	if (usched_current(carrier)->mode != USCHED_PREEMPT_NEVER &&
+	    atomic_load_explicit(&carrier->scheduler->quantum_ns, memory_order_relaxed) != 0) {
+		usched_yield_from(carrier);
+		carrier = usched_carrier_self_get();
+	}
+	atomic_store_explicit(&carrier->in_runtime, 0, memory_order_release);	/* [P2] */
+}
+
+void usched_fiber_main(void *argument)
+{
+	struct usched_fiber *fiber = argument;
+	struct usched_carrier *carrier = usched_carrier_self_get();
+	struct usched_worker *worker;
+	struct usched_fiber *next;
+
+	usched_sanitize_switch_finish(&fiber->sanitize);
+	complete(carrier);
+	usched_leave(carrier);
+
+	fiber->result = fiber->function(fiber->argument);
+
+	carrier = usched_enter();
+	worker = usched_owned(carrier);
+	next = next_after(carrier);
+#if !defined(USCHED_SANITIZE_ADDRESS) && !defined(USCHED_SANITIZE_THREAD)
+	if (next && !usched_fiber_bound(next) && next->pool == fiber->pool &&
+	    next->stack_class == fiber->stack_class &&
+	    atomic_load_explicit(&next->state, memory_order_relaxed) == USCHED_FIBER_NEW) {
+		/* The warm stack goes to the next new fiber; nothing on it is needed any more. */
+		next->stack_slot = fiber->stack_slot;
+		next->stack_low = fiber->stack_low;
+		next->stack_top = fiber->stack_top;
+		usched_count(&worker->counters.dispatches);
+		usched_fiber_set_state(next, USCHED_FIBER_RUNNING);
+		atomic_store_explicit(&next->worker_cpu, worker->cpu, memory_order_relaxed);
+		atomic_store_explicit(&carrier->current, next, memory_order_relaxed);
+		atomic_store_explicit(&carrier->pending, false, memory_order_relaxed);
+		retire(carrier, fiber, true);
+		usched_arch_start(next->stack_low, next->stack_top, usched_fiber_main, next);
+	}
+#endif
+	carrier->left = fiber;
+	carrier->after = USCHED_AFTER_EXIT;
+	if (next && !usched_fiber_bound(next)) {
+		make_current(carrier, worker, next);
+		usched_sanitize_leave_begin(&next->sanitize);
+		usched_arch_leave(&next->context);
+	}
+	carrier->handed = next;
+	atomic_store_explicit(&carrier->current, NULL, memory_order_relaxed);
+	usched_sanitize_leave_begin(&carrier->native_sanitize);
+	usched_arch_leave(&carrier->native);
+}
+
+/* The worker goes to the carrier of a fiber that was stopped in mid-run; this one becomes a spare. */
+static void dispatch_bound(struct usched_carrier *carrier, struct usched_worker *worker,
+			   struct usched_fiber *fiber)
+{
+	atomic_store_explicit(&carrier->worker, NULL, memory_order_relaxed);
+	atomic_store_explicit(&worker->mode, USCHED_WORKER_MODE_MOVING, memory_order_relaxed);
+	usched_spare_push(carrier);
+	usched_carrier_give(usched_fiber_bound(fiber), worker);
+}
+
+void usched_carrier_loop(struct usched_carrier *carrier)
+{
+	struct usched_scheduler *scheduler = carrier->scheduler;
+
+	for (;;) {
+		struct usched_worker *worker = usched_owned(carrier);
+		struct usched_fiber *fiber = carrier->handed;
+
+		carrier->handed = NULL;
+		if (!fiber)
+			fiber = usched_find(carrier);
+		if (!fiber) {
+			if (atomic_load_explicit(&scheduler->stop, memory_order_acquire))
+				return;		/* <- destroy's release store */
+			usched_surrender(carrier);
+			if (!usched_carrier_wait(carrier))
+				return;
+			continue;
+		}
+		if (usched_fiber_bound(fiber)) {
+			dispatch_bound(carrier, worker, fiber);
+			if (!usched_carrier_wait(carrier))
+				return;
+			continue;
+		}
+		make_current(carrier, worker, fiber);
+		usched_sanitize_switch_begin(&carrier->native_sanitize, &fiber->sanitize);
+		usched_arch_switch(&carrier->native, &fiber->context);
+		usched_sanitize_switch_finish(&carrier->native_sanitize);
+		complete(carrier);
+	}
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef USCHED_WORKER_DISPATCH_H
+#define USCHED_WORKER_DISPATCH_H
+
+/*
+ * Choosing the next fiber, and leaving one for another.
+ *
+ *	fiber A: park                          whoever runs next on this carrier
+ *	  carrier->left = A
+ *	  carrier->after = PARK, unlock L
+ *	  switch ----------------------------> completes for A: commit its wait, unlock L
+ *	                                       goes on
+ *
+ * A fiber is published from the other side, since until then its stack is in use. The next fiber
+ * is entered directly when it is ready and unbound; else the carrier's native loop looks further.
+ *
+ * Order of choice, one look each:
+ *	1. one LOW fiber each 10 ms (the monitor turns the page)
+ *	2. `next`, the fiber woken last, at most 3 times in a row: it shares the waker's slice
+ *	3. HIGH
+ *	4. FRESH (new, or woken), but after 64 of them in a row one USED
+ *	5. USED (preempted or yielded), then LOW
+ *	6. the mailbox and the pool's inbox; each 61st dispatch they come first
+ *	7. timers and I/O, then the queues of others, nearest first
+ *
+ * Fibers that have just been woken run before those that used up their slice: it keeps the wait of
+ * short work near one quantum beside any number of long ones, and the 64 bound what it can take.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "worker/carrier.h"
+
+enum usched_after {
+	USCHED_AFTER_NOTHING,
+	USCHED_AFTER_READY,	/* queue it again: it yielded				*/
+	USCHED_AFTER_PARK,	/* commit its wait, then unlock or publish		*/
+	USCHED_AFTER_EXIT,	/* it is over: stack and descriptor			*/
+};
+
+/* Where a fiber that is made ready goes. */
+enum usched_place {
+	USCHED_PLACE_NEXT,	/* right after the caller				*/
+	USCHED_PLACE_FRESH,
+	USCHED_PLACE_USED,
+};
+
+/** usched_carrier_loop() - run workers until the runtime stops. On the native stack. */
+void usched_carrier_loop(struct usched_carrier *carrier);
+
+/**
+ * usched_ready() - queue a fiber that nobody else may touch now
+ * @carrier:	the caller's, inside the runtime; NULL: a plain thread
+ *
+ * With a worker of the fiber's own runtime it goes to that worker, else to its pool's inbox.
+ *
+ * Ownership:	the fiber is whoever's takes it from the queue.
+ * Callable from: fiber and loop inside the runtime, any thread; the tick handler
+ */
+void usched_ready(struct usched_carrier *carrier, struct usched_fiber *fiber,
+		  enum usched_place place);
+
+/**
+ * usched_waiter_resume() - a waiter was claimed: make its fiber ready, or wake its thread
+ * @fiber:	waiter->fiber, read before the claim could let a thread's waiter go out of scope
+ * @word:	&waiter->word; only its address is used
+ */
+void usched_waiter_resume(struct usched_carrier *carrier, struct usched_fiber *fiber,
+			  _Atomic uint32_t *word);
+
+/** usched_queue() - append to a ring of an owned worker, or to its pool's inbox */
+void usched_queue(struct usched_worker *worker, struct usched_fiber *fiber,
+		  enum usched_ring_kind kind);
+
+/**
+ * usched_pick() - the next fiber of an owned worker, without looking outside it
+ *
+ * Return:	a fiber, maybe bound; NULL: its rings, mailbox and inbox are empty
+ * Callable from: the owner; the tick handler
+ */
+struct usched_fiber *usched_pick(struct usched_worker *worker);
+
+/** usched_pick_locked() - usched_pick() by one who holds a lock: polls, if due, are the loop's */
+struct usched_fiber *usched_pick_locked(struct usched_carrier *carrier);
+
+/** usched_yield_from() - the current fiber goes to the end of the queue. False: nobody else is. */
+bool usched_yield_from(struct usched_carrier *carrier);
+
+/**
+ * usched_park() - leave the current fiber, whose waiter has begun to wait
+ * @lock:	held; released once the fiber has left its stack. NULL: use @publish
+ * @publish:	called on the other side with the committed word; NULL: nothing to publish
+ *
+ * Return:	the carrier on which the fiber goes on
+ * Locks:	hands @lock over
+ * May switch:	yes
+ * Callable from: the current fiber, inside the runtime
+ */
+struct usched_carrier *usched_park(struct usched_carrier *carrier, struct usched_spinlock *lock,
+				   void (*publish)(struct usched_fiber *, uint32_t, void *),
+				   void *argument);
+
+/** usched_fiber_main() - where each fiber begins; the argument is its descriptor */
+void usched_fiber_main(void *fiber);
+
+/** usched_resume_bound() - a carrier got a worker again and goes on with its bound fiber */
+void usched_resume_bound(struct usched_carrier *carrier, struct usched_fiber *fiber);
+
+/**
+ * usched_hand_off() - give the worker to another carrier, and sleep with the current fiber
+ * @front:	queue the fiber so that it runs again soon (it may hold a lock of libc)
+ *
+ * Return:	1 done, and it is this fiber's turn again; 0 there is no other fiber;
+ *		-EAGAIN there is no spare carrier
+ * Callable from: the current fiber's carrier, inside the runtime; the tick handler
+ */
+int usched_hand_off(struct usched_carrier *carrier, bool front);
+
+/**
+ * usched_surrender() - the CPU was revoked: queue all elsewhere, and own no worker any more
+ *
+ * Without a current fiber the carrier becomes a spare; a current one is queued as bound. Either
+ * way the caller waits next.
+ *
+ * Callable from: the owner; the tick handler
+ */
+void usched_surrender(struct usched_carrier *carrier);
+
+/**
+ * usched_poll() - timers and I/O of an owned worker, and of the dormant ones it serves
+ * @timeout_ns:	0: do not wait; else sleep at most so long, or until woken
+ *
+ * Return:	how many fibers became ready
+ * Callable from: the owner; with 0 also in the tick handler
+ */
+unsigned int usched_poll(struct usched_carrier *carrier, uint64_t timeout_ns);
+
+/** usched_notify() - a ring of an owned worker has grown: should a sleeping worker steal? */
+void usched_notify(struct usched_worker *worker);
+
+/** usched_notify_outside() - an inbox has grown: wake a sleeping worker, best of that pool */
+void usched_notify_outside(struct usched_scheduler *scheduler, struct usched_pool *pool);
+
+/** usched_notify_worker() - its mailbox has grown: wake it if it sleeps */
+void usched_notify_worker(struct usched_worker *worker);
+
+/** usched_wake_worker() - end the sleep of a worker in its poll. Callable from: anywhere. */
+void usched_wake_worker(struct usched_worker *worker);
+
+/** usched_wake_any() - end the sleep of one sleeping worker. False: none sleeps. */
+bool usched_wake_any(struct usched_scheduler *scheduler, struct usched_pool *pool);
+
+/**
+ * usched_find() - the next fiber of an owned worker, from wherever there is one
+ *
+ * Sleeps until there is. Return: a fiber; NULL: the worker was revoked or the runtime stops.
+ */
+struct usched_fiber *usched_find(struct usched_carrier *carrier);
+
+/* descriptors and stacks: birth.c */
+
+/** usched_fiber_allocate() - a free descriptor with a stack reserved; see birth.c. 0 or -errno. */
+int usched_fiber_allocate(struct usched_scheduler *scheduler, struct usched_carrier *carrier,
+			  struct usched_pool *pool, enum usched_stack class,
+			  struct usched_fiber **fiber);
+
+/** usched_fiber_free() - give a descriptor back; its id is 0 already */
+void usched_fiber_free(struct usched_scheduler *scheduler, struct usched_carrier *carrier,
+		       struct usched_fiber *fiber);
+
+/** usched_stack_attach() - a new fiber gets its stack; cannot fail, it was reserved */
+void usched_stack_attach(struct usched_worker *worker, struct usched_fiber *fiber);
+
+/** usched_stack_detach() - a finished fiber's stack, seen from another stack */
+void usched_stack_detach(struct usched_worker *worker, struct usched_fiber *fiber);
+
+/** usched_stack_unreserve() - the reservation of a finished fiber is over */
+void usched_stack_unreserve(struct usched_worker *worker, struct usched_fiber *fiber);
+
+#endif /* USCHED_WORKER_DISPATCH_H */

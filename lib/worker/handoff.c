@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Leaving a fiber in mid-run: its carrier gives the worker away and sleeps with it.
+ *
+ *	carrier A, fiber f running                     carrier B (a spare, or one with fiber g)
+ *	  choose B, and what runs next
+ *	  f READY_BOUND -> ring
+ *	  give(B, worker) ---------------------------> goes on with the worker
+ *	  wait  ...
+ *	  <------------------------- somebody takes f from a queue and gives its worker to A
+ *	  f RUNNING, with that worker
+ */
+#include <errno.h>
+
+#include "base/assert.h"
+#include "worker/dispatch.h"
+#include "worker/inbox.h"
+
+void usched_resume_bound(struct usched_carrier *carrier, struct usched_fiber *fiber)
+{
+	struct usched_worker *worker = usched_owned(carrier);
+
+	usched_assert(usched_current(carrier) == fiber);
+	usched_assert(usched_fiber_bound(fiber) == carrier);
+	atomic_store_explicit(&fiber->bound, NULL, memory_order_relaxed);	/* F3 */
+	usched_fiber_set_state(fiber, USCHED_FIBER_RUNNING);
+	atomic_store_explicit(&fiber->worker_cpu, worker->cpu, memory_order_relaxed);
+	usched_count(&worker->counters.dispatches);
+	carrier->tick_dispatches = atomic_load_explicit(&worker->counters.dispatches,
+							memory_order_relaxed);
+}
+
+static void bind_fiber(struct usched_carrier *carrier, struct usched_fiber *fiber)
+{
+	atomic_store_explicit(&fiber->bound, carrier, memory_order_relaxed);	/* F3 */
+	usched_fiber_set_state(fiber, USCHED_FIBER_READY_BOUND);
+	usched_count(&fiber->preemptions);
+}
+
+static void wait_with(struct usched_carrier *carrier, struct usched_fiber *fiber)
+{
+	if (!usched_carrier_wait(carrier))
+		usched_assert(!"a carrier with a fiber was told to end");
+	usched_resume_bound(carrier, fiber);
+}
+
+int usched_hand_off(struct usched_carrier *carrier, bool front)
+{
+	struct usched_fiber *fiber = usched_current(carrier);
+	struct usched_worker *worker = usched_owned(carrier);
+	struct usched_carrier *spare = usched_spare_pop(worker);
+	struct usched_carrier *target;
+	struct usched_fiber *next = usched_pick(worker);
+
+	if (!next) {
+		if (spare)
+			usched_spare_push(spare);
+		return 0;
+	}
+	target = usched_fiber_bound(next);
+	if (target) {
+		if (spare)
+			usched_spare_push(spare);
+		usched_count(&worker->counters.handoffs_direct);
+	} else if (spare) {
+		target = spare;
+		target->handed = next;		/* ours to write until `go`: it was popped */
+		usched_count(&worker->counters.handoffs_spare);
+	} else {
+		/* Nobody could run it: it keeps its turn, at the front. */
+		next = atomic_exchange_explicit(&worker->next, next, memory_order_acq_rel);
+		if (next)
+			usched_queue(worker, next, USCHED_RING_FRESH);
+		usched_count(&worker->counters.starved);
+		worker->scheduler->hooks.need_carrier(worker->scheduler);
+		return -EAGAIN;
+	}
+
+	bind_fiber(carrier, fiber);
+	if (front) {
+		fiber = atomic_exchange_explicit(&worker->next, fiber, memory_order_acq_rel);
+		if (fiber)
+			usched_queue(worker, fiber, USCHED_RING_FRESH);
+		fiber = usched_current(carrier);
+	} else {
+		usched_queue(worker, fiber, USCHED_RING_USED);
+	}
+	atomic_store_explicit(&carrier->worker, NULL, memory_order_relaxed);
+	atomic_store_explicit(&worker->mode, USCHED_WORKER_MODE_MOVING, memory_order_relaxed);
+	USCHED_STEP("handoff", carrier);
+	usched_carrier_give(target, worker);		/* K4: the worker is gone */
+	wait_with(carrier, fiber);
+	return 1;
+}
+
+void usched_surrender(struct usched_carrier *carrier)
+{
+	struct usched_worker *worker = usched_owned(carrier);
+	struct usched_scheduler *scheduler = carrier->scheduler;
+	struct usched_pool *pool = worker->pool;
+	struct usched_fiber *fiber = usched_current(carrier);
+	struct usched_fiber *queued = atomic_exchange_explicit(&worker->next, NULL,
+							       memory_order_acq_rel);
+
+	if (queued)
+		usched_inbox_push(&pool->inbox, queued);
+	for (unsigned int kind = 0; kind < USCHED_RING_COUNT; kind++) {
+		/* Bounded: only this thread pushes to the rings. */
+		while ((queued = usched_ring_pop(&worker->rings[kind])))
+			usched_inbox_push(&pool->inbox, queued);
+	}
+	while ((queued = usched_inbox_pop(&worker->mailbox)))
+		usched_inbox_push(&pool->inbox, queued);
+	if (fiber) {
+		bind_fiber(carrier, fiber);
+		usched_inbox_push(&pool->inbox, fiber);
+	}
+	atomic_store_explicit(&carrier->worker, NULL, memory_order_relaxed);
+	atomic_store_explicit(&worker->owner, NULL, memory_order_relaxed);
+	if (!fiber)
+		usched_spare_push(carrier);
+	/* Release: the monitor that sees DORMANT may give the worker away -> its acquire load. */
+	atomic_store_explicit(&worker->mode, USCHED_WORKER_MODE_DORMANT, memory_order_release);
+	usched_notify_outside(scheduler, pool);
+	if (fiber)
+		wait_with(carrier, fiber);
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef USCHED_WORKER_SCHEDULER_H
+#define USCHED_WORKER_SCHEDULER_H
+
+/*
+ * The structures of one runtime's scheduler: pools of workers, and the carriers that run them.
+ *
+ *	scheduler
+ *	  +- pool (one per NUMA node)         inbox: fibers from outside, and from full rings
+ *	  |    +- worker (one per CPU)        rings, timers, poll; no stack, no thread
+ *	  |         ^
+ *	  |         | owns, one at a time
+ *	  +- carrier (kernel thread)          native stack, where the loop runs
+ *	  |    +- current fiber               its stack, where the user's code runs
+ *	  +- spare carriers                   asleep, one word to wake each
+ *
+ * A worker's fields are written by the carrier that owns it, unless the comment says otherwise;
+ * what observers read is atomic and relaxed.
+ *
+ * Hooks: layers above fill `hooks` before the first carrier starts; they are never changed.
+ */
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <signal.h>
+#include <sys/types.h>
+
+#include <urcu/wfcqueue.h>
+
+#include "arch/context.h"
+#include "arch/cpu.h"
+#include "arch/sanitize.h"
+#include "base/spinlock.h"
+#include "fiber/fiber.h"
+#include "memory/stack.h"
+#include "memory/table.h"
+#include "worker/ring.h"
+#include "worker/timers.h"
+
+struct epoll_event;
+struct usched_descriptor;
+struct usched_scheduler;
+struct usched_worker;
+
+/* Fibers from outside the ring: any thread adds, wait-free; one consumer at a time. */
+struct usched_inbox {
+	_Alignas(USCHED_CACHELINE) struct cds_wfcq_tail tail;
+	_Alignas(USCHED_CACHELINE) struct __cds_wfcq_head head;
+	atomic_flag consumer;		/* test-and-set acquire, clear release: one consumer */
+};
+
+/* Which ring. A lower number runs first, with the exceptions in dispatch.c. */
+enum usched_ring_kind {
+	USCHED_RING_HIGH,		/* priority high				*/
+	USCHED_RING_FRESH,		/* new, or woken by I/O, a timer, another fiber	*/
+	USCHED_RING_USED,		/* has used up its slice, or yielded		*/
+	USCHED_RING_LOW,		/* priority low					*/
+	USCHED_RING_COUNT,
+};
+
+/* Written by the owner of the worker with relaxed stores; read by the monitor. */
+struct usched_worker_counters {
+	_Atomic uint64_t dispatches, ticks, tick_deferred, tick_young, tick_never, tick_alone,
+		handoffs_direct, handoffs_spare, starved, yields, parks, wakes, steals, spawned,
+		ended, polls, io_events, timers_fired, idle_ns;
+};
+
+enum {
+	USCHED_WORKER_CACHE = 64,	/* stacks of a class, and descriptors, kept by a worker */
+	USCHED_WORKER_CACHE_LARGE = 4,	/* large stacks */
+};
+
+struct usched_worker_cache {
+	uint32_t count;
+	uint32_t items[USCHED_WORKER_CACHE];
+};
+
+enum usched_worker_mode {		/* worker->mode: for observers and the monitor	*/
+	USCHED_WORKER_MODE_DORMANT,	/* CPU not granted; nobody owns it		*/
+	USCHED_WORKER_MODE_MOVING,	/* inside an order				*/
+	USCHED_WORKER_MODE_OWNED,
+	USCHED_WORKER_MODE_IDLE,	/* its owner sleeps in the poll			*/
+};
+
+struct usched_worker {
+	/* Hot, the owner's. */
+	_Alignas(USCHED_CACHELINE) struct usched_scheduler *scheduler;	/* fixed		*/
+	struct usched_pool *pool;		/* fixed					*/
+	_Atomic(struct usched_fiber *) next;	/* woken last, runs next; thieves take it last	*/
+	uint32_t next_streak;			/* dispatches from `next` in a row		*/
+	_Atomic bool next_stale;		/* by the monitor: thieves may take `next`	*/
+	uint32_t fresh_streak;			/* dispatches since one from USED		*/
+	uint32_t polls_skipped;			/* dispatches since the last poll		*/
+	uint32_t cpu;				/* fixed					*/
+	uint32_t number;			/* fixed: index in scheduler->workers		*/
+	uint32_t node;				/* fixed					*/
+	_Atomic bool poll_due;			/* set by the monitor and the tick, cleared by the
+						   owner; relaxed: a late poll is only late	*/
+	_Atomic bool revoked;			/* by the monitor: the CPU is no longer granted	*/
+	struct usched_worker_counters counters;
+
+	struct usched_ring rings[USCHED_RING_COUNT];
+	struct usched_inbox mailbox;		/* fibers meant for this very worker		*/
+	struct usched_timers timers;		/* has a lock: a sibling fires those of a
+						   dormant worker				*/
+
+	struct usched_worker_cache stacks[3];	/* by class; reserved ones not in use		*/
+	struct usched_worker_cache descriptors;
+	uint32_t stack_credits[3];		/* reservations held for later spawns		*/
+
+	struct epoll_event *events;		/* room for one poll; fixed			*/
+	int poll_descriptor;			/* epoll; fixed					*/
+	int wake_descriptor;			/* eventfd inside it; fixed			*/
+	_Atomic uint32_t descriptors_watched;	/* ever added to the epoll			*/
+	_Atomic(struct usched_worker *) adopts;	/* first dormant worker whose timers and poll
+						   this one serves, by the monitor; relaxed:
+						   both places have their own locks		*/
+	_Atomic(struct usched_worker *) adopted_next;	/* by the monitor */
+
+	_Atomic(struct usched_carrier *) spares[2];	/* asleep, last ran on this CPU		*/
+	struct usched_worker **victims;		/* all others, nearest first; fixed		*/
+
+	struct usched_worker *guardian;		/* the monitor's: who serves it while dormant	*/
+
+	/* Read by the monitor. */
+	_Atomic(struct usched_carrier *) owner;	/* relaxed: a hint, see take()			*/
+	_Atomic uint32_t mode;			/* enum usched_worker_mode			*/
+	_Atomic uint64_t low_turn;		/* raised by the monitor each 10 ms: one from LOW */
+	uint64_t low_served;
+	/* The monitor's own notes. */
+	uint64_t seen_dispatches;
+	uint64_t seen_ticks;
+	struct usched_carrier *seen_owner;
+	uint64_t seen_clock_ns;			/* the owner's CPU clock			*/
+	uint64_t seen_since_ns;			/* when dispatches last moved			*/
+	_Atomic uint64_t taken;			/* by the monitor				*/
+	uint64_t grant_acked;
+};
+
+struct usched_pool {
+	struct usched_scheduler *scheduler;
+	struct usched_stacks stacks;
+	struct usched_inbox inbox;
+	uint32_t node;
+	uint32_t worker_count;
+	struct usched_worker **workers;
+};
+
+/* A CPU's bit is set while its worker sleeps in the poll and nobody has chosen to wake it. */
+#define USCHED_IDLE_WORDS (1024 / 64)
+
+enum usched_revoke {		/* carrier->revoke */
+	USCHED_REVOKE_NONE,
+	USCHED_REVOKE_REQUESTED,
+	USCHED_REVOKE_TAKEN,
+};
+
+struct usched_carrier {
+	/* Its own thread's, which alone writes them; the monitor reads them atomically. */
+	_Alignas(USCHED_CACHELINE) _Atomic uint32_t in_runtime;
+	_Atomic bool pending;			/* a tick came inside the runtime		*/
+	_Atomic(struct usched_worker *) worker;	/* NULL: none					*/
+	_Atomic(struct usched_fiber *) current;	/* NULL: on the native stack, or spare		*/
+	uint64_t slice_start_cycles;
+	uint64_t tick_dispatches;		/* worker's dispatches at the last tick		*/
+
+	/* How the last switch is to be completed by who comes next; see dispatch.h. */
+	struct usched_fiber *left;
+	uint32_t after;				/* enum usched_after				*/
+	struct usched_spinlock *after_unlock;
+	void (*after_publish)(struct usched_fiber *fiber, uint32_t word, void *argument);
+	void *after_argument;
+	uint64_t after_deadline_ns;
+
+	struct usched_fiber *handed;		/* the loop's next fiber; also written by who
+						   orders a spare, before `go`		*/
+
+	struct usched_context native;
+	struct usched_sanitize native_sanitize;
+
+	_Alignas(USCHED_CACHELINE) _Atomic uint32_t revoke;	/* CAS by monitor and itself	*/
+	_Atomic uint32_t go;			/* futex; see carrier.h				*/
+	_Atomic(struct usched_worker *) order;	/* before go; NULL: stop			*/
+	_Atomic uint32_t spare_next;		/* index + 1 in the stack of spares		*/
+
+	struct usched_scheduler *scheduler;
+	uint32_t index;
+	pid_t tid;
+	_Atomic uint32_t cpu;			/* of its affinity; written by who gives it work */
+	pthread_t thread;
+	clockid_t clock;
+	bool started;
+
+	/* The tick, L5. */
+	int tick_kind;
+	int tick_descriptor;			/* perf						*/
+	timer_t tick_timer;			/* POSIX					*/
+	_Atomic bool tick_armed;
+	_Atomic bool tick_fast;			/* the monitor set 50 us: it lost its worker	*/
+	_Atomic bool signal_sent;		/* the monitor sent it a tick by tgkill		*/
+};
+
+struct usched_hooks {
+	/* L7: an epoll event with this data arrived at a worker that the caller owns. */
+	void (*io_event)(struct usched_carrier *carrier, uint64_t data, uint32_t events);
+	/* L5: a carrier begins or ends to own a worker that may run fibers. */
+	void (*tick_start)(struct usched_carrier *carrier);
+	void (*tick_stop)(struct usched_carrier *carrier);
+	/* L5: a tick came inside the runtime, which is now left; hand off or not. */
+	void (*tick_pending)(struct usched_carrier *carrier);
+	/* L10: no spare carrier was there, or a carrier is needed soon. */
+	void (*need_carrier)(struct usched_scheduler *scheduler);
+	/* L10: a worker becomes busy while the monitor sleeps. */
+	void (*wake_monitor)(struct usched_scheduler *scheduler);
+	/* L10: the last fiber may have ended while somebody waits for that. */
+	void (*fiber_ended)(struct usched_scheduler *scheduler);
+};
+
+struct usched_scheduler {
+	uint32_t number;			/* of the runtime, in its fibers' handles	*/
+	uint32_t worker_count;
+	uint32_t pool_count;
+	uint32_t carriers_max;
+	struct usched_hooks hooks;
+	struct usched_worker *workers;
+	struct usched_pool *pools;
+	struct usched_carrier *carriers;	/* carriers_max of them				*/
+	struct usched_table fibers;
+	struct usched_descriptor *descriptors;	/* by file descriptor; see io/descriptor.h	*/
+	uint32_t descriptors_max;
+	sigset_t carrier_mask;			/* signal mask of running carriers		*/
+	bool membarrier;			/* else enter uses an exchange			*/
+	struct usched_text_range {
+		uintptr_t low, high;
+	} libc_text[4];				/* code whose locks many share			*/
+
+	_Alignas(USCHED_CACHELINE) _Atomic uint64_t quantum_ns;	/* by the monitor		*/
+	_Atomic uint64_t quantum_cycles;	/* by the monitor				*/
+	_Atomic bool stopping;			/* somebody waits for the last fiber		*/
+	_Atomic bool stop;			/* all carriers end				*/
+	_Atomic bool monitor_asleep;
+
+	_Alignas(USCHED_CACHELINE) _Atomic uint32_t searching;	/* workers looking for work	*/
+	_Atomic uint32_t idle_count;
+	_Atomic uint64_t idle[USCHED_IDLE_WORDS];	/* by worker number			*/
+
+	_Alignas(USCHED_CACHELINE) _Atomic uint64_t spares;	/* tag 32, index + 1		*/
+	_Atomic uint32_t carrier_count;		/* threads that exist				*/
+	_Atomic uint32_t spare_count;
+	_Atomic uint32_t carriers_wanted;	/* by starved hand-offs				*/
+
+	/* Spawned and ended by plain threads; workers count their own. */
+	_Alignas(USCHED_CACHELINE) _Atomic uint64_t spawned_outside;
+};
+
+/* Raise a counter that only the caller writes: no locked instruction. */
+static inline void usched_count(_Atomic uint64_t *counter)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+}
+
+static inline void usched_count_add(_Atomic uint64_t *counter, uint64_t amount)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + amount,
+			      memory_order_relaxed);
+}
+
+#endif /* USCHED_WORKER_SCHEDULER_H */
