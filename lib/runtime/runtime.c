@@ -209,7 +209,7 @@ int usched_runtime_create(struct usched_runtime **result,
 		.fiber_ended = fiber_ended,
 	};
 	usched_arch_fp_capture();
-	usched_cycles_calibrate(&runtime->rate);
+	usched_cycles_find_rate(&runtime->rate);
 	error = usched_topology_read(&runtime->topology);
 	if (!error)
 		error = usched_registry_add(scheduler, &scheduler->number);
