@@ -38,6 +38,7 @@ libcore_la_SOURCES += lib/memory/pseudo.c lib/memory/pseudo.h lib/memory/quota.c
 libcore_la_SOURCES += lib/memory/topology.c lib/memory/topology.h
 libcore_la_SOURCES += lib/memory/cycles.c lib/memory/cycles.h lib/memory/table.c lib/memory/table.h
 libcore_la_SOURCES += lib/memory/guard.c lib/memory/guard.h lib/memory/stack.c lib/memory/stack.h
+libcore_la_SOURCES += lib/memory/overflow.c lib/memory/overflow.h
 
 # L3 fiber
 libcore_la_SOURCES += lib/fiber/fiber.h lib/fiber/waiter.h

@@ -18,6 +18,7 @@ tests_libharness_la_CFLAGS = $(AM_CFLAGS) $(CUNIT_CFLAGS)
 test_programs += tests/t_harness
 
 # L0 base
+test_programs += tests/t_base
 
 # L1 arch
 test_programs += tests/t_arch
@@ -25,6 +26,7 @@ tests_t_arch_SOURCES = tests/t_arch.c tests/step_arch.c \
 	tests/step_registers.S tests/step_registers.h
 
 # L2 memory
+test_programs += tests/t_table
 
 # L3 fiber
 
