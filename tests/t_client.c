@@ -225,7 +225,12 @@ static void every_wrong_answer_has_its_error(void)
 
 			for (patience = 0; patience < 1000 && descriptors_open() > before; patience++)
 				usleep(1000);
-			CU_ASSERT(descriptors_open() <= before);
+			/*
+			 * The kernel closes descriptors that find no room in the receiver's buffer;
+			 * qemu's user mode receives into a larger one and loses them.
+			 */
+			if (row[i].fault != FAKE_MORE_DESCRIPTORS || !getenv("USCHED_EMULATOR"))
+				CU_ASSERT(descriptors_open() <= before);
 		}
 	}
 	usched_client_close(client);
