@@ -158,13 +158,16 @@ int usched_descriptor_wait(struct usched_scheduler *scheduler, int descriptor,
 			   uint32_t generation, uint64_t deadline_ns)
 {
 	struct usched_descriptor *state = &scheduler->descriptors[descriptor];
-	struct usched_carrier *carrier = usched_enter();
+	struct usched_carrier *carrier = usched_carrier_self_get();
 	_Atomic uint64_t *waiting = &state->waiting[direction];
-	struct usched_waiter *waiter = &usched_current(carrier)->waiter;
+	struct usched_waiter *waiter;
 	enum usched_wait_state reason;
 	uint64_t mine;
-	int error = usched_wait_check(carrier, deadline_ns);
+	int error;
 
+	usched_enter_carrier(carrier);
+	waiter = &usched_current(carrier)->waiter;
+	error = usched_wait_check(carrier, deadline_ns);
 	if (error)
 		goto out;
 	if (atomic_load_explicit(&state->state, memory_order_relaxed) == USCHED_DESCRIPTOR_READY) {

@@ -332,7 +332,8 @@ void usched_fiber_main(void *argument)
 
 	fiber->result = fiber->function(fiber->argument);
 
-	carrier = usched_enter();
+	carrier = usched_carrier_self_get();
+	usched_enter_carrier(carrier);
 	worker = usched_owned(carrier);
 	next = next_after(carrier);
 #if !defined(USCHED_SANITIZE_ADDRESS) && !defined(USCHED_SANITIZE_THREAD)

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * uschedd: options, sockets, the loop.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/duration.h"
+#include "base/random.h"
+#include "daemon.h"
+#include "memory/topology.h"
+
+enum { BACKLOG = 128, EVENTS = 64 };
+#define PERIOD_DEFAULT_NS UINT64_C(10000000)
+#define PERIOD_MIN_NS     UINT64_C(1000000)
+#define PERIOD_MAX_NS     UINT64_C(1000000000)
+
+static const char usage[] =
+	"Usage: uschedd [options]\n"
+	"\n"
+	"Share this machine's CPUs out among the processes that use libusched.\n"
+	"\n"
+	"  --foreground              stay in the foreground (it always does)\n"
+	"  --socket-directory DIR    where the sockets are (USCHED_SOCKET, else /run/usched)\n"
+	"  --cpus LIST               share out these only, as 0-3,8 (all that it may use)\n"
+	"  --period TIME             between passes of the policy, 1ms to 1s (10ms)\n"
+	"  -v, --verbose             say what happens, not only what goes wrong\n"
+	"  -V, --version             print the version\n"
+	"  -h, --help                print this help\n";
+
+void say(const struct daemon *daemon, int level, const char *format, ...)
+{
+	va_list arguments;
+
+	if (level > 5 && !daemon->verbose)
+		return;
+	if (daemon->journal)
+		fprintf(stderr, "<%d>", level);
+	else
+		fputs("uschedd: ", stderr);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
+}
+
+int watch(struct daemon *daemon, int descriptor, enum source source, uint32_t index)
+{
+	struct epoll_event event = {
+		.events = EPOLLIN,
+		.data.u64 = (uint64_t)source << 32 | index,
+	};
+
+	return epoll_ctl(daemon->epoll, EPOLL_CTL_ADD, descriptor, &event);
+}
+
+int accept_peer(struct daemon *daemon, int listener, pid_t *pid, uid_t *uid)
+{
+	struct ucred peer;
+	socklen_t bytes = sizeof(peer);
+	int socket = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (socket < 0 && (errno == EMFILE || errno == ENFILE)) {
+		/* The reserve lets us take the peer off the queue and turn it away; else the
+		   listener would be ready for ever. */
+		close(daemon->reserve);
+		socket = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		if (socket >= 0)
+			close(socket);
+		daemon->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		daemon->refused++;
+		return -1;
+	}
+	if (socket < 0)
+		return -1;
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &bytes)) {
+		close(socket);
+		return -1;
+	}
+	*pid = peer.pid;
+	*uid = peer.uid;
+	return socket;
+}
+
+static int fail(int code, const char *what, const char *why, const char *hint)
+{
+	fprintf(stderr, "uschedd: %s: %s\n", what, why);
+	if (hint)
+		fprintf(stderr, "  hint: %s\n", hint);
+	return code;
+}
+
+/* "0-3,8" into a set. */
+static int parse_cpus(const char *text, uint64_t *set)
+{
+	memset(set, 0, USCHED_CPU_WORDS * sizeof(*set));
+	while (*text) {
+		char *end;
+		unsigned long low, high;
+
+		if (*text < '0' || *text > '9')
+			return -EINVAL;
+		low = high = strtoul(text, &end, 10);
+		if (*end == '-') {
+			text = end + 1;
+			if (*text < '0' || *text > '9')
+				return -EINVAL;
+			high = strtoul(text, &end, 10);
+		}
+		if (high < low || high >= USCHED_CPUS_MAX || (*end && *end != ','))
+			return -EINVAL;
+		for (unsigned long cpu = low; cpu <= high; cpu++)
+			usched_cpu_add(set, (uint32_t)cpu);
+		text = *end == ',' ? end + 1 : end;
+	}
+	return usched_cpu_count(set) ? 0 : -EINVAL;
+}
+
+static int read_options(struct daemon *daemon, int argc, char *argv[], uint64_t *only, int *code)
+{
+	enum { OPTION_FOREGROUND = 256, OPTION_DIRECTORY, OPTION_CPUS, OPTION_PERIOD };
+	static const struct option options[] = {
+		{ "foreground", no_argument, NULL, OPTION_FOREGROUND },
+		{ "socket-directory", required_argument, NULL, OPTION_DIRECTORY },
+		{ "cpus", required_argument, NULL, OPTION_CPUS },
+		{ "period", required_argument, NULL, OPTION_PERIOD },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	const char *directory = getenv("USCHED_SOCKET"), *why;
+	int option;
+
+	*code = EXIT_USAGE;
+	while ((option = getopt_long(argc, argv, "vVh", options, NULL)) != -1) {
+		switch (option) {
+		case OPTION_FOREGROUND:
+			break;
+		case OPTION_DIRECTORY:
+			directory = optarg;
+			break;
+		case OPTION_CPUS:
+			if (parse_cpus(optarg, only)) {
+				fail(0, "--cpus", "this is no list of CPUs",
+				     "write numbers and ranges, as 0-3,8");
+				return -EINVAL;
+			}
+			break;
+		case OPTION_PERIOD:
+			if (usched_duration_parse(optarg, &daemon->period_ns, &why)) {
+				fail(0, "--period", why, "write a number and a unit, as 10ms");
+				return -EINVAL;
+			}
+			if (daemon->period_ns < PERIOD_MIN_NS || daemon->period_ns > PERIOD_MAX_NS) {
+				fail(0, "--period", "out of range", "choose between 1ms and 1s");
+				*code = 6;
+				return -ERANGE;
+			}
+			break;
+		case 'v':
+			daemon->verbose = true;
+			break;
+		case 'V':
+			printf("uschedd %s\n", PACKAGE_VERSION);
+			*code = fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+			return -1;
+		case 'h':
+			fputs(usage, stdout);
+			*code = fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+			return -1;
+		default:
+			fputs("  hint: uschedd --help lists the options\n", stderr);
+			return -EINVAL;
+		}
+	}
+	if (optind != argc) {
+		fprintf(stderr, "uschedd: unexpected argument '%s'\n"
+			"  hint: uschedd --help lists the options\n", argv[optind]);
+		return -EINVAL;
+	}
+	if (!directory || !*directory)
+		directory = "/run/usched";
+	if (strlen(directory) + sizeof("/control.sock") > sizeof(daemon->directory)) {
+		fail(0, directory, "the name is too long for a socket's directory",
+		     "choose one of at most 86 bytes");
+		return -EINVAL;
+	}
+	strcpy(daemon->directory, directory);
+	return 0;
+}
+
+static void path_in(const struct daemon *daemon, char *path, size_t bytes, const char *name)
+{
+	snprintf(path, bytes, "%s/%s", daemon->directory, name);
+}
+
+/* One daemon a directory: whoever holds the lock may replace stale sockets. */
+static int take_lock(struct daemon *daemon)
+{
+	char path[DIRECTORY_BYTES + 32];
+
+	if (mkdir(daemon->directory, 0755) && errno != EEXIST)
+		return fail(errno == EACCES || errno == EPERM ? EXIT_PERMISSION : EXIT_FAILED,
+			    daemon->directory, strerror(errno),
+			    "run as root, or give a directory of your own with --socket-directory");
+	path_in(daemon, path, sizeof(path), "lock");
+	daemon->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (daemon->lock < 0)
+		return fail(errno == EACCES || errno == EPERM ? EXIT_PERMISSION : EXIT_FAILED, path,
+			    strerror(errno),
+			    "run as the user who owns the directory, or give another with --socket-directory");
+	if (flock(daemon->lock, LOCK_EX | LOCK_NB))
+		return fail(EXIT_FAILED, daemon->directory,
+			    "another uschedd serves this directory already",
+			    "stop it first, or give another directory with --socket-directory");
+	return 0;
+}
+
+static int open_socket(struct daemon *daemon, const char *name, int *listener)
+{
+	struct sockaddr_un address;
+	socklen_t bytes;
+
+	usched_address_path(&address, &bytes, daemon->directory, name);
+	*listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	unlink(address.sun_path);	/* a dead daemon's: we hold the lock */
+	if (*listener < 0 || bind(*listener, (struct sockaddr *)&address, bytes) ||
+	    chmod(address.sun_path, 0666) || listen(*listener, BACKLOG))
+		return fail(EXIT_FAILED, address.sun_path, strerror(errno),
+			    "check the directory's owner and file system");
+	return 0;
+}
+
+static int find_cpus(struct daemon *daemon, const uint64_t *only)
+{
+	static struct usched_topology topology;
+	int error = usched_topology_read(&topology);
+
+	if (error)
+		return fail(EXIT_FAILED, "cannot learn the CPUs", strerror(-error), NULL);
+	for (uint32_t i = 0; i < topology.cpu_count; i++) {
+		uint32_t cpu = topology.cpus[i].cpu;
+
+		if (!usched_cpu_count(only) || usched_cpu_in(only, cpu))
+			usched_cpu_add(daemon->cpus, cpu);
+		daemon->nodes[cpu] = (uint16_t)topology.cpus[i].node;
+	}
+	if (!usched_cpu_count(daemon->cpus))
+		return fail(EXIT_USAGE, "--cpus", "the daemon may use none of these CPUs",
+			    "see Cpus_allowed_list in /proc/self/status");
+	return 0;
+}
+
+static int open_loop(struct daemon *daemon)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	daemon->epoll = epoll_create1(EPOLL_CLOEXEC);
+	daemon->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	daemon->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	daemon->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (daemon->epoll < 0 || daemon->timer < 0 || daemon->signals < 0 ||
+	    watch(daemon, daemon->timer, SOURCE_TIMER, 0) ||
+	    watch(daemon, daemon->signals, SOURCE_SIGNAL, 0) ||
+	    watch(daemon, daemon->clients_listener, SOURCE_CLIENTS, 0) ||
+	    watch(daemon, daemon->control_listener, SOURCE_CONTROL, 0))
+		return fail(EXIT_FAILED, "cannot make the loop", strerror(errno), NULL);
+	return 0;
+}
+
+/* The service manager's protocol: one datagram to a socket that it names. */
+static void notify_ready(void)
+{
+	const char *name = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	size_t length = name ? strlen(name) : 0;
+	int socket_descriptor;
+
+	if (length < 2 || length >= sizeof(address.sun_path) || (*name != '/' && *name != '@'))
+		return;
+	memcpy(address.sun_path, name, length);
+	if (*name == '@')
+		address.sun_path[0] = '\0';
+	socket_descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (socket_descriptor < 0)
+		return;
+	(void)!sendto(socket_descriptor, "READY=1", 7, MSG_NOSIGNAL, (struct sockaddr *)&address,
+		      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+	close(socket_descriptor);
+}
+
+static void handle(struct daemon *daemon, const struct epoll_event *event, uint64_t now_ns)
+{
+	uint32_t index = (uint32_t)event->data.u64;
+	uint64_t expirations;
+
+	switch ((enum source)(event->data.u64 >> 32)) {
+	case SOURCE_TIMER:
+		(void)!read(daemon->timer, &expirations, sizeof(expirations));
+		daemon->wanted_pass = true;
+		for (unsigned int i = 0; i < OBSERVERS_MAX; i++) {
+			if (daemon->observers[i].socket >= 0 &&
+			    now_ns >= daemon->observers[i].deadline_ns)
+				observer_drop(&daemon->observers[i]);
+		}
+		break;
+	case SOURCE_SIGNAL:
+		daemon->stop = true;
+		break;
+	case SOURCE_CLIENTS:
+		clients_accept(daemon, now_ns);
+		break;
+	case SOURCE_CONTROL:
+		observers_accept(daemon, now_ns);
+		break;
+	case SOURCE_CLIENT:
+		if (daemon->clients[index].socket >= 0)
+			client_event(daemon, &daemon->clients[index], now_ns);
+		break;
+	case SOURCE_PIDFD:
+		client_drop(daemon, &daemon->clients[index], "the process ended");
+		break;
+	case SOURCE_OBSERVER:
+		if (daemon->observers[index].socket >= 0)
+			observer_event(daemon, &daemon->observers[index], now_ns);
+		break;
+	}
+}
+
+/* The timer runs while there is anybody to serve. */
+static void arm_timer(struct daemon *daemon, bool *armed)
+{
+	struct itimerspec setting = { { 0, 0 }, { 0, 0 } };
+	bool wanted = false;
+
+	for (unsigned int i = 0; !wanted && i < RUNTIMES_MAX; i++)
+		wanted = daemon->clients[i].socket >= 0;
+	for (unsigned int i = 0; !wanted && i < OBSERVERS_MAX; i++)
+		wanted = daemon->observers[i].socket >= 0;
+	if (wanted == *armed)
+		return;
+	if (wanted) {
+		setting.it_interval.tv_sec = (time_t)(daemon->period_ns / 1000000000);
+		setting.it_interval.tv_nsec = (long)(daemon->period_ns % 1000000000);
+		setting.it_value = setting.it_interval;
+	}
+	timerfd_settime(daemon->timer, 0, &setting, NULL);
+	*armed = wanted;
+}
+
+static void run(struct daemon *daemon)
+{
+	struct epoll_event events[EVENTS];
+	bool armed = false;
+
+	while (!daemon->stop) {
+		int count = epoll_wait(daemon->epoll, events, EVENTS, -1);
+		uint64_t now_ns = usched_clock_now_ns();
+
+		for (int i = 0; i < count; i++)
+			handle(daemon, &events[i], now_ns);
+		if (daemon->wanted_pass)
+			clients_pass(daemon, now_ns);
+		arm_timer(daemon, &armed);
+	}
+}
+
+int main(int argc, char *argv[])
+{
+	static struct daemon daemon;
+	uint64_t only[USCHED_CPU_WORDS] = { 0 };
+	char path[DIRECTORY_BYTES + 32];
+	int code;
+
+	daemon.period_ns = PERIOD_DEFAULT_NS;
+	daemon.journal = getenv("JOURNAL_STREAM") != NULL;
+	daemon.started_ns = usched_clock_now_ns();
+	daemon.epoch = usched_random_entropy();
+	for (unsigned int i = 0; i < RUNTIMES_MAX; i++) {
+		daemon.clients[i].socket = -1;
+		daemon.clients[i].pidfd = -1;
+		daemon.clients[i].grant = (struct usched_segment)USCHED_SEGMENT_NONE;
+		daemon.clients[i].report = (struct usched_segment)USCHED_SEGMENT_NONE;
+	}
+	for (unsigned int i = 0; i < OBSERVERS_MAX; i++)
+		daemon.observers[i].socket = -1;
+	if (read_options(&daemon, argc, argv, only, &code))
+		return code;
+	code = find_cpus(&daemon, only);
+	if (!code)
+		code = take_lock(&daemon);
+	if (!code)
+		code = open_socket(&daemon, "client.sock", &daemon.clients_listener);
+	if (!code)
+		code = open_socket(&daemon, "control.sock", &daemon.control_listener);
+	if (!code)
+		code = open_loop(&daemon);
+	if (code)
+		return code;
+	say(&daemon, 6, "serving %u CPUs in %s", usched_cpu_count(daemon.cpus), daemon.directory);
+	notify_ready();
+	run(&daemon);
+	/* Runtimes find the hang-up and go on by themselves. */
+	path_in(&daemon, path, sizeof(path), "client.sock");
+	unlink(path);
+	path_in(&daemon, path, sizeof(path), "control.sock");
+	unlink(path);
+	return EXIT_DONE;
+}
