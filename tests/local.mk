@@ -26,7 +26,7 @@ tests_t_arch_SOURCES = tests/t_arch.c tests/step_arch.c \
 	tests/step_registers.S tests/step_registers.h
 
 # L2 memory
-test_programs += tests/t_table
+test_programs += tests/t_table tests/t_topology tests/t_stack tests/t_overflow
 
 # L3 fiber
 

@@ -67,6 +67,8 @@ static void sample(uint64_t *cycles, uint64_t *ns)
 {
 	uint64_t shortest = UINT64_MAX;
 
+	*cycles = 0;
+	*ns = 0;
 	for (unsigned int i = 0; i < SAMPLES; i++) {
 		uint64_t before = usched_clock_now_ns();
 		uint64_t counter = usched_cycles();

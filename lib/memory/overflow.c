@@ -125,8 +125,7 @@ _Noreturn static void report(const struct usched_overflow_found *found, uintptr_
 	static const char *const advice[] = {
 		[USCHED_STACK_SMALL] = "USCHED_STACK_DEFAULT gives it more",
 		[USCHED_STACK_DEFAULT] = "USCHED_STACK_LARGE gives it more",
-		[USCHED_STACK_LARGE] = "there is no larger class, so it must recurse less or keep "
-				       "its data on the heap",
+		[USCHED_STACK_LARGE] = "there is no larger class: recurse less, or use the heap",
 	};
 	char buffer[512];
 	void *frames[FRAMES_MAX];
