@@ -302,6 +302,7 @@ static int end_of(void (*body)(void), char *text, size_t size)
 {
 	int fds[2], status = 0;
 	size_t length = 0;
+	char *emulator;
 	ssize_t n;
 	pid_t child;
 
@@ -320,6 +321,10 @@ static int end_of(void (*body)(void), char *text, size_t size)
 	while (length < size - 1 && (n = read(fds[0], text + length, size - 1 - length)) > 0)
 		length += (size_t)n;
 	text[length] = '\0';
+	/* An emulator adds a line of its own about the signal. */
+	emulator = strstr(text, "qemu: uncaught");
+	if (emulator != NULL)
+		*emulator = '\0';
 	close(fds[0]);
 	waitpid(child, &status, 0);
 	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;

@@ -124,6 +124,7 @@ static int status_of(void (*body)(void), char *text)
 {
 	int fds[2], status = -1;
 	size_t length = 0;
+	char *emulator;
 	ssize_t n;
 	pid_t child;
 
@@ -146,6 +147,10 @@ static int status_of(void (*body)(void), char *text)
 	while (length < TEXT_BYTES - 1 && (n = read(fds[0], text + length, TEXT_BYTES - 1 - length)) > 0)
 		length += (size_t)n;
 	text[length] = '\0';
+	/* An emulator adds a line of its own about the signal. */
+	emulator = strstr(text, "qemu: uncaught");
+	if (emulator != NULL)
+		*emulator = '\0';
 	close(fds[0]);
 	waitpid(child, &status, 0);
 	return status;

@@ -25,7 +25,8 @@
  *
  * Memory order
  *	[A] take: release store of limit  -> record, limit: acquire load of limit
- *	    Who sees the index below the limit may read the record.
+ *	    Who sees the index below the limit may read the record. What is ordered is mprotect(2),
+ *	    which no sanitizer sees: weakening this pair fails no test.
  *
  * Functions of this file call neither malloc nor stdio.
  */
