@@ -31,7 +31,8 @@ try()
 {
 	header=$1
 	shift
-	"$@" -fsyntax-only -Iinclude -Ilib -include "$header" "$scratch/empty.$suffix" \
+	# shellcheck disable=SC2086 # a list of flags
+	"$@" ${USCHED_CPPFLAGS:-} -fsyntax-only -Iinclude -Ilib -include "$header" "$scratch/empty.$suffix" \
 		2>> "$scratch/errors" || echo "$header does not compile alone" >> "$scratch/errors"
 }
 

@@ -103,7 +103,8 @@ AM_TESTS_ENVIRONMENT = \
 	USCHED_SANITIZER='$(usched_sanitizer)'; export USCHED_SANITIZER; \
 	USCHED_ARCH='$(usched_arch)'; export USCHED_ARCH; \
 	USCHED_HOST_CPU='$(host_cpu)'; export USCHED_HOST_CPU; \
-	CC='$(CC)'; export CC;
+	CC='$(CC)'; export CC; \
+	USCHED_CPPFLAGS='$(CPPFLAGS) $(URCU_CFLAGS) $(NUMA_CFLAGS)'; export USCHED_CPPFLAGS;
 
 # One line over all programs, counted per case: "N passed, N failed, N skipped". It comes after
 # `make check`, whether that passed or not, and has an exit code of its own.
