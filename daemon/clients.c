@@ -15,6 +15,14 @@
 
 #define HELLO_NS UINT64_C(1000000000)
 #define LEAVE_NS UINT64_C(10000000)	/* at least so long to give a CPU back */
+#define WINDOW_NS UINT64_C(10000000)	/* in which a runtime sends MESSAGES_MAX at most */
+#define BETWEEN_NS UINT64_C(1000000)	/* passes that messages ask for */
+
+enum { MESSAGES_MAX = 256 };
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77			/* Linux 6.5 */
+#endif
 
 static const struct usched_segment no_segment = USCHED_SEGMENT_NONE;
 
@@ -41,6 +49,18 @@ void client_drop(struct daemon *daemon, struct client *client, const char *why)
 	client->pidfd = -1;
 	client->grant = no_segment;
 	client->report = no_segment;
+}
+
+/* A descriptor of the peer's process. Before Linux 6.5 by its number, which a process that has just
+   died may have passed on: the hang-up tells of its death all the same. */
+static int open_pidfd(int socket, pid_t pid)
+{
+	int descriptor = -1;
+	socklen_t bytes = sizeof(descriptor);
+
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &descriptor, &bytes) == 0)
+		return descriptor;
+	return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
 void clients_accept(struct daemon *daemon, uint64_t now_ns)
@@ -74,7 +94,7 @@ void clients_accept(struct daemon *daemon, uint64_t now_ns)
 	client->pid = pid;
 	client->uid = uid;
 	client->deadline_ns = now_ns + HELLO_NS;
-	client->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	client->pidfd = open_pidfd(socket, pid);
 	if (watch(daemon, socket, SOURCE_CLIENT, (uint32_t)(client - daemon->clients)) ||
 	    (client->pidfd >= 0 &&
 	     watch(daemon, client->pidfd, SOURCE_PIDFD, (uint32_t)(client - daemon->clients))))
@@ -213,11 +233,12 @@ static void greet(struct daemon *daemon, struct client *client,
 	descriptors[1] = client->report.descriptor;
 	if (descriptors[0] >= 0)
 		error = usched_message_send(client->socket, &reply, descriptors, 2);
+	if (descriptors[0] >= 0)
+		close(descriptors[0]);
 	if (descriptors[0] < 0 || error) {
 		client_drop(daemon, client, "its segments could not be sent");
 		return;
 	}
-	close(descriptors[0]);
 	client->attached = true;
 	daemon->client_count++;
 	daemon->wanted_pass = true;
@@ -241,10 +262,19 @@ void client_event(struct daemon *daemon, struct client *client, uint64_t now_ns)
 				    "it hung up");
 			return;
 		}
+		if (now_ns - client->window_ns >= WINDOW_NS) {
+			client->window_ns = now_ns;
+			client->messages = 0;
+		}
+		if (++client->messages > MESSAGES_MAX) {
+			client_drop(daemon, client, "it talks too much");
+			return;
+		}
 		if (message.header.type == USCHED_MESSAGE_HELLO)
 			greet(daemon, client, &message.hello, now_ns);
 		else if (message.header.type == USCHED_MESSAGE_DEMAND && client->attached)
-			daemon->wanted_pass = true;
+			/* Sooner than the timer's pass, which comes anyway. */
+			daemon->wanted_pass |= now_ns - daemon->passed_ns >= BETWEEN_NS;
 		else
 			client_drop(daemon, client, "it sent a message that is not a runtime's");
 	}
@@ -285,8 +315,8 @@ static bool any_cpu(const uint64_t *set)
 	return usched_cpu_count(set) != 0;
 }
 
-/* Bring one runtime's grant nearer to its target. True: something changed. */
-static bool regrant(struct daemon *daemon, struct client *client, const uint64_t *target,
+/* Bring one runtime's grant nearer to its target. */
+static void regrant(struct daemon *daemon, struct client *client, const uint64_t *target,
 		    const uint64_t *shared, uint64_t now_ns)
 {
 	uint64_t next[USCHED_CPU_WORDS];
@@ -294,6 +324,9 @@ static bool regrant(struct daemon *daemon, struct client *client, const uint64_t
 	bool lost = false;
 
 	memcpy(next, target, sizeof(next));
+	/* One revocation at a time, or a later one would move the deadline of the earlier. */
+	for (unsigned int word = 0; client->leave_generation && word < USCHED_CPU_WORDS; word++)
+		next[word] |= client->granted[word];
 	for (unsigned int i = 0; i < RUNTIMES_MAX; i++) {
 		struct client *other = &daemon->clients[i];
 
@@ -305,9 +338,9 @@ static bool regrant(struct daemon *daemon, struct client *client, const uint64_t
 					~shared[word] & ~client->granted[word]);
 	}
 	if (!any_cpu(next))
-		return false;		/* it keeps what it has until there is something */
+		return;			/* it keeps what it has until there is something */
 	if (!memcmp(next, client->granted, sizeof(next)))
-		return false;
+		return;
 	for (unsigned int word = 0; word < USCHED_CPU_WORDS; word++) {
 		uint64_t gone = client->granted[word] & ~next[word];
 
@@ -323,7 +356,6 @@ static bool regrant(struct daemon *daemon, struct client *client, const uint64_t
 		client->leave_deadline_ns = now_ns + patience_ns;
 	}
 	client_doorbell(daemon, client);
-	return true;
 }
 
 void clients_pass(struct daemon *daemon, uint64_t now_ns)
@@ -332,9 +364,12 @@ void clients_pass(struct daemon *daemon, uint64_t now_ns)
 	static struct client *who[RUNTIMES_MAX];
 	uint64_t shared[USCHED_CPU_WORDS] = { 0 }, seen[USCHED_CPU_WORDS] = { 0 };
 	uint32_t count = 0;
+	bool tick = daemon->tick;
 
 	daemon->passes++;
+	daemon->passed_ns = now_ns;
 	daemon->wanted_pass = false;
+	daemon->tick = false;
 	for (unsigned int i = 0; i < RUNTIMES_MAX; i++) {
 		struct client *client = &daemon->clients[i];
 		struct usched_grant *grant;
@@ -359,13 +394,17 @@ void clients_pass(struct daemon *daemon, uint64_t now_ns)
 		memcpy(runtimes[count].allowed, client->allowed, sizeof(client->allowed));
 		memcpy(runtimes[count].current, client->granted, sizeof(client->granted));
 		runtimes[count].demand = client->demand;
+		/* Only the timer's passes count towards shrinking: messages come at any pace. */
+		if (!tick && client->demand < usched_cpu_count(client->granted))
+			runtimes[count].demand = usched_cpu_count(client->granted);
 		runtimes[count].most = client->most;
 		runtimes[count].low_passes = client->low_passes;
 		who[count++] = client;
 	}
 	usched_policy_decide(runtimes, count, daemon->nodes);
 	for (uint32_t i = 0; i < count; i++) {
-		who[i]->low_passes = runtimes[i].low_passes;
+		if (tick)
+			who[i]->low_passes = runtimes[i].low_passes;
 		for (unsigned int word = 0; word < USCHED_CPU_WORDS; word++) {
 			shared[word] |= seen[word] & runtimes[i].target[word];
 			seen[word] |= runtimes[i].target[word];

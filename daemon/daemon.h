@@ -63,6 +63,8 @@ struct client {
 	uint32_t demand;
 	uint32_t low_passes;
 	uint64_t late;			/* CPUs not given back in time		*/
+	uint64_t window_ns;		/* since when messages are counted	*/
+	uint32_t messages;		/* in this window			*/
 };
 
 struct observer {
@@ -79,6 +81,8 @@ struct daemon {
 	bool stop;
 	bool journal;			/* stderr goes to the journal: say how grave */
 	bool wanted_pass;
+	bool tick;			/* the pass is the timer's, not a message's */
+	uint64_t passed_ns;		/* when the last one was		*/
 	uint64_t period_ns;
 	uint64_t started_ns, epoch, passes, refused;
 	uint64_t cpus[USCHED_CPU_WORDS];	/* to share out */

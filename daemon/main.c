@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
@@ -43,11 +45,28 @@ static const char usage[] =
 	"  -V, --version             print the version\n"
 	"  -h, --help                print this help\n";
 
+/* What clients can bring about is said so often a second at most, and then counted only: nobody
+   outside shall fill a log, or make us wait for its reader. */
+enum { SAID_MAX = 50 };
+
 void say(const struct daemon *daemon, int level, const char *format, ...)
 {
+	static uint64_t window_ns;
+	static unsigned int said;
 	va_list arguments;
+	uint64_t now_ns;
 
 	if (level > 5 && !daemon->verbose)
+		return;
+	now_ns = usched_clock_now_ns();
+	if (now_ns - window_ns >= UINT64_C(1000000000)) {
+		if (said > SAID_MAX)
+			fprintf(stderr, "%s%u more messages in one second were left out\n",
+				daemon->journal ? "<5>" : "uschedd: ", said - SAID_MAX);
+		window_ns = now_ns;
+		said = 0;
+	}
+	if (++said > SAID_MAX)
 		return;
 	if (daemon->journal)
 		fprintf(stderr, "<%d>", level);
@@ -267,9 +286,29 @@ static int find_cpus(struct daemon *daemon, const uint64_t *only)
 	return 0;
 }
 
+/* The service manager names the stream that is the journal; a child of a service may have the name
+   and another stderr. */
+static bool is_journal(void)
+{
+	const char *name = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat status;
+
+	return name && sscanf(name, "%llu:%llu", &device, &inode) == 2 &&
+	       fstat(STDERR_FILENO, &status) == 0 && status.st_dev == device &&
+	       status.st_ino == inode;
+}
+
 static int open_loop(struct daemon *daemon)
 {
+	struct rlimit files;
 	sigset_t set;
+
+	/* Four descriptors a runtime are more than the usual soft limit for a full table. */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
 
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&set);
@@ -310,6 +349,14 @@ static void notify_ready(void)
 	close(socket_descriptor);
 }
 
+/* An event may be older than the client in this slot: one died and another came since epoll_wait. */
+static bool process_ended(const struct client *client)
+{
+	struct pollfd poller = { .fd = client->pidfd, .events = POLLIN };
+
+	return client->pidfd >= 0 && poll(&poller, 1, 0) > 0;
+}
+
 static void handle(struct daemon *daemon, const struct epoll_event *event, uint64_t now_ns)
 {
 	uint32_t index = (uint32_t)event->data.u64;
@@ -319,6 +366,7 @@ static void handle(struct daemon *daemon, const struct epoll_event *event, uint6
 	case SOURCE_TIMER:
 		(void)!read(daemon->timer, &expirations, sizeof(expirations));
 		daemon->wanted_pass = true;
+		daemon->tick = true;
 		for (unsigned int i = 0; i < OBSERVERS_MAX; i++) {
 			if (daemon->observers[i].socket >= 0 &&
 			    now_ns >= daemon->observers[i].deadline_ns)
@@ -339,7 +387,8 @@ static void handle(struct daemon *daemon, const struct epoll_event *event, uint6
 			client_event(daemon, &daemon->clients[index], now_ns);
 		break;
 	case SOURCE_PIDFD:
-		client_drop(daemon, &daemon->clients[index], "the process ended");
+		if (process_ended(&daemon->clients[index]))
+			client_drop(daemon, &daemon->clients[index], "the process ended");
 		break;
 	case SOURCE_OBSERVER:
 		if (daemon->observers[index].socket >= 0)
@@ -394,7 +443,7 @@ int main(int argc, char *argv[])
 	int code;
 
 	daemon.period_ns = PERIOD_DEFAULT_NS;
-	daemon.journal = getenv("JOURNAL_STREAM") != NULL;
+	daemon.journal = is_journal();
 	daemon.started_ns = usched_clock_now_ns();
 	daemon.epoch = usched_random_entropy();
 	for (unsigned int i = 0; i < RUNTIMES_MAX; i++) {

@@ -12,8 +12,9 @@
  *
  *	want	between 1 and `most`; at least the demand. It grows at once and shrinks when the
  *		demand has been lower for USCHED_POLICY_SHRINK_PASSES passes.
- *	which	a CPU that it has, then one that nobody has, on a node that it is on; when only
- *		CPUs taken in this decision are left, one of their takers moves if it can
+ *	which	a CPU that it has, then one that nobody has, on a node that it is on (its first:
+ *		on the node with the most); when only CPUs taken in this decision are left, their
+ *		takers move if a chain of moves ends at a free one
  *
  * Invariants
  *	A1  each runtime gets at least one CPU, within its allowed ones;

@@ -43,6 +43,9 @@ test_programs += tests/t_table tests/t_topology tests/t_stack tests/t_overflow
 # L10 runtime
 
 # daemon
+test_programs += tests/t_policy
+tests_t_policy_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/daemon
+tests_t_policy_LDADD = tests/libharness.la libpolicy.la libcore.la $(CUNIT_LIBS)
 
 # ctl
 test_programs += tests/t_client

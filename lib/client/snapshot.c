@@ -133,7 +133,8 @@ static int fail_read(struct usched_client_runtime *runtime, int error, const cha
 	return usched_runtime_fail(runtime, &said, error, what);
 }
 
-/* One pair of copies; 1: the pair is retired. */
+/* One pair of copies; 1: the pair is retired. A daemon that was killed cannot mark its G; then the
+   runtime says so in C. */
 static int read_pair(struct usched_client_runtime *runtime, struct usched_grant *grant,
 		     int *grant_known, struct usched_report *report,
 		     struct usched_report_worker *workers)
@@ -149,7 +150,7 @@ static int read_pair(struct usched_client_runtime *runtime, struct usched_grant 
 		result = usched_segments_read_grant(&runtime->segments, &later, &known, &reason);
 	if (result)
 		return fail_read(runtime, result, reason);
-	return later.retired != 0;
+	return later.retired != 0 || report->attachment == USCHED_ATTACHMENT_EXPIRED;
 }
 
 int usched_client_snapshot_open(struct usched_client_runtime *runtime,

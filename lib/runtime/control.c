@@ -57,7 +57,7 @@ void usched_control_publish(struct usched_control *control, uint64_t now_ns, int
 			      control->options.workers);
 	control->published_ns = now_ns;
 	control->was_active = active;
-	if (control->state != USCHED_ATTACHMENT_DAEMON) {
+	if (usched_control_is_arbiter(control)) {
 		struct usched_grant *grant = usched_segment_grant(&control->pair.grant);
 
 		PUT(grant->heartbeat, grant->heartbeat + 1);
@@ -161,6 +161,8 @@ uint64_t usched_control_tune(struct usched_control *control, uint64_t quantum_ns
 
 	usched_grant_store(grant, NULL, &quantum_ns);
 	usched_control_apply(control);
+	if (control->state == USCHED_ATTACHMENT_ATTACHING)
+		usched_control_attach_anew(control);
 	usched_control_publish(control, usched_clock_now_ns(), 1);
 	return grant->tunables.generation;
 }
@@ -170,6 +172,9 @@ int usched_control_create(struct usched_control **result,
 			  const struct usched_control_host *host)
 {
 	static const struct usched_pair none = { USCHED_SEGMENT_NONE, USCHED_SEGMENT_NONE };
+	static const char too_long[] =
+		"usched: the daemon's directory has a name of 100 bytes or more, too long for a "
+		"socket; no daemon is looked for; set USCHED_SOCKET to a shorter one\n";
 	struct usched_control *control = mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE,
 					      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int error;
@@ -180,9 +185,11 @@ int usched_control_create(struct usched_control **result,
 	control->options = *options;
 	control->options.fixed.start_time_ns = usched_clock_now_ns();
 	strncpy(control->name, options->name, sizeof(control->name) - 1);
-	if (options->socket_directory)
-		strncpy(control->directory, options->socket_directory,
-			sizeof(control->directory) - 1);
+	if (options->socket_directory &&
+	    strlen(options->socket_directory) >= sizeof(control->directory))
+		(void)!write(STDERR_FILENO, too_long, sizeof(too_long) - 1);
+	else if (options->socket_directory)
+		strcpy(control->directory, options->socket_directory);
 	usched_random_seed(&control->random, usched_random_entropy());
 	control->quantum_ns = options->quantum_ns;
 	control->pair = none;
@@ -213,7 +220,7 @@ uint64_t usched_control_pass(struct usched_control *control, uint64_t now_ns, in
 {
 	struct epoll_event events[USCHED_OBSERVERS_MAX + 3];
 	int count = epoll_wait(control->epoll, events, USCHED_OBSERVERS_MAX + 3, 0);
-	uint64_t due_ns;
+	uint64_t due_ns, again_ns;
 
 	/* Before observers are answered, so that what they read is of now. */
 	if (count > 0 || active != control->was_active ||
@@ -242,12 +249,13 @@ uint64_t usched_control_pass(struct usched_control *control, uint64_t now_ns, in
 		else if (observer->deadline_ns < due_ns)
 			due_ns = observer->deadline_ns;
 	}
-	return due_ns;
+	again_ns = usched_control_listen_pass(control, now_ns);
+	return again_ns < due_ns ? again_ns : due_ns;
 }
 
 int usched_control_set_quantum(struct usched_control *control, uint64_t quantum_ns)
 {
-	if (control->state == USCHED_ATTACHMENT_DAEMON)
+	if (!usched_control_is_arbiter(control))
 		return -EPERM;
 	usched_control_tune(control, quantum_ns);
 	return 0;

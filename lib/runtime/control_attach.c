@@ -14,24 +14,33 @@
 #define FIRST_PAUSE_NS UINT64_C(100000000)
 #define LAST_PAUSE_NS  UINT64_C(10000000000)
 #define ANSWER_NS      UINT64_C(1000000000)
-#define LEASE_NS       UINT64_C(5000000000)	/* without a heartbeat, while we are active */
+#define LEASE_PASS_NS  UINT64_C(10000000)	/* passes that follow sooner count as one */
 
-/* Watch the directory, or until it exists its parent: a daemon that starts makes both. */
-static void watch_directory(struct usched_control *control)
+/*
+ * So many passes of ours, while we are active, may see the same heartbeat. Passes, not time: who was
+ * stopped together with the daemon finds the clock far ahead when both go on.
+ */
+enum { LEASE_PASSES = 500 };
+
+/*
+ * Watch the directory, or until it exists its parent: a daemon that starts makes both.
+ * Return: 2 the directory is watched, 1 its parent, 0 neither
+ */
+static int watch_directory(struct usched_control *control)
 {
 	char parent[USCHED_SOCKET_DIRECTORY_BYTES];
 	char *slash;
 
 	if (control->watch < 0)
-		return;
+		return 0;
 	if (inotify_add_watch(control->watch, control->directory, IN_CREATE | IN_MOVED_TO) >= 0)
-		return;
+		return 2;
 	strcpy(parent, control->directory);
 	slash = strrchr(parent, '/');
-	if (slash && slash != parent) {
-		*slash = '\0';
-		inotify_add_watch(control->watch, parent, IN_CREATE | IN_MOVED_TO);
-	}
+	if (!slash || slash == parent)
+		return 0;
+	*slash = '\0';
+	return inotify_add_watch(control->watch, parent, IN_CREATE | IN_MOVED_TO) >= 0;
 }
 
 void usched_control_attach_init(struct usched_control *control)
@@ -95,11 +104,12 @@ static void attach(struct usched_control *control, uint64_t now_ns)
 		return;			/* no socket can have this name: for ever embedded */
 	control->daemon = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (control->daemon < 0 || connect(control->daemon, (struct sockaddr *)&address, bytes)) {
-		bool absent = control->daemon >= 0 && errno == ENOENT && control->watch >= 0;
+		bool absent = control->daemon >= 0 && errno == ENOENT;
 
 		retry_later(control, now_ns);
-		if (absent)
-			control->retry_ns = UINT64_MAX;	/* the watch tells when it appears */
+		/* The watch tells when it appears. Without one we look again now and then. */
+		if (absent && watch_directory(control))
+			control->retry_ns = UINT64_MAX;
 		return;
 	}
 	if (getsockopt(control->daemon, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes) ||
@@ -137,7 +147,8 @@ static void welcome(struct usched_control *control, const struct usched_message_
 	usched_control_fill(control, usched_segment_report(&pair.report));
 	control->pause_ns = FIRST_PAUSE_NS;
 	control->seen_heartbeat = 0;
-	control->heartbeat_ns = now_ns;
+	control->lease_passes = 0;
+	control->lease_ns = now_ns;
 	control->demand_sent = UINT32_MAX;
 	usched_control_move(control, &pair, USCHED_ATTACHMENT_DAEMON, now_ns);
 }
@@ -150,12 +161,20 @@ static void expire(struct usched_control *control, uint64_t now_ns)
 	hang_up(control);
 	if (attached) {
 		control->state = USCHED_ATTACHMENT_EXPIRED;
-		/* Without memory for a new pair the old grant stays in force. */
-		if (usched_control_embed(control))
-			usched_control_publish(control, now_ns, 1);
+		/* The daemon cannot mark its G any more: observers of this pair see it here. */
+		usched_control_publish(control, now_ns, 1);
+		/* Without memory for a new pair the old grant stays in force until there is. */
+		usched_control_embed(control);
 	}
 	watch_directory(control);
 	retry_later(control, now_ns);
+}
+
+void usched_control_attach_anew(struct usched_control *control)
+{
+	hang_up(control);
+	control->state = USCHED_ATTACHMENT_EMBEDDED;
+	control->retry_ns = 0;		/* the next pass */
 }
 
 void usched_control_daemon_event(struct usched_control *control, uint64_t now_ns)
@@ -197,7 +216,9 @@ void usched_control_watch_event(struct usched_control *control, uint64_t now_ns)
 	/* What happened is not read from it, only that something did. */
 	while (read(control->watch, buffer, sizeof(buffer)) > 0)
 		;
-	watch_directory(control);
+	/* What happens in a parent is of no interest until our directory is there. */
+	if (watch_directory(control) != 2)
+		return;
 	if (control->daemon < 0) {
 		control->pause_ns = FIRST_PAUSE_NS;
 		control->retry_ns = now_ns;
@@ -211,6 +232,8 @@ uint64_t usched_control_attach_pass(struct usched_control *control, uint64_t now
 
 	if (!control->directory[0])
 		return UINT64_MAX;
+	if (control->state == USCHED_ATTACHMENT_EXPIRED && usched_control_embed(control))
+		return now_ns + FIRST_PAUSE_NS;
 	if (control->daemon < 0) {
 		if (now_ns >= control->retry_ns)
 			attach(control, now_ns);
@@ -227,10 +250,14 @@ uint64_t usched_control_attach_pass(struct usched_control *control, uint64_t now
 				    __ATOMIC_RELAXED);
 	if (heartbeat != control->seen_heartbeat || !active) {
 		control->seen_heartbeat = heartbeat;
-		control->heartbeat_ns = now_ns;
-	} else if (now_ns - control->heartbeat_ns > LEASE_NS) {
-		expire(control, now_ns);
-		return control->retry_ns;
+		control->lease_passes = 0;
+		control->lease_ns = now_ns;
+	} else if (now_ns - control->lease_ns >= LEASE_PASS_NS) {
+		control->lease_ns = now_ns;
+		if (++control->lease_passes >= LEASE_PASSES) {
+			expire(control, now_ns);
+			return control->retry_ns;
+		}
 	}
 	if (report->demand_cpus != control->demand_sent) {
 		union usched_message_any demand;

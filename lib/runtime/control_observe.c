@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -16,6 +17,7 @@
 
 enum { ORDINALS_MAX = 63 };
 #define REQUEST_NS UINT64_C(1000000000)		/* an observer has so long to ask */
+#define RETRY_NS   UINT64_C(100000000)		/* for a descriptor to become free */
 
 void usched_control_listen(struct usched_control *control)
 {
@@ -52,6 +54,44 @@ void usched_control_drop(struct usched_observer *observer)
 	observer->socket = -1;
 }
 
+/* A listener that nobody accepts from is ready for ever, and would keep the monitor awake. */
+static void set_deaf(struct usched_control *control, bool deaf)
+{
+	struct epoll_event event = {
+		.events = deaf ? 0 : EPOLLIN,
+		.data.u32 = USCHED_EVENT_LISTENER,
+	};
+
+	if (control->deaf != deaf &&
+	    epoll_ctl(control->epoll, EPOLL_CTL_MOD, control->listener, &event) == 0)
+		control->deaf = deaf;
+}
+
+uint64_t usched_control_listen_pass(struct usched_control *control, uint64_t now_ns)
+{
+	bool room = false;
+
+	if (!control->deaf)
+		return UINT64_MAX;
+	if (now_ns < control->listen_ns)
+		return control->listen_ns;
+	for (unsigned int i = 0; i < USCHED_OBSERVERS_MAX; i++)
+		room |= control->observers[i].socket < 0;
+	if (room)
+		set_deaf(control, false);
+	return UINT64_MAX;		/* a slot's own deadline wakes us */
+}
+
+/* Of other users we keep a few, long enough to tell them why they get nothing. */
+static bool is_one_stranger_too_many(const struct usched_control *control)
+{
+	unsigned int strangers = 0;
+
+	for (unsigned int i = 0; i < USCHED_OBSERVERS_MAX; i++)
+		strangers += control->observers[i].socket >= 0 && !control->observers[i].allowed;
+	return strangers > USCHED_STRANGERS_MAX;
+}
+
 void usched_control_accept(struct usched_control *control, uint64_t now_ns)
 {
 	for (unsigned int i = 0; i < USCHED_OBSERVERS_MAX; i++) {
@@ -63,15 +103,24 @@ void usched_control_accept(struct usched_control *control, uint64_t now_ns)
 			continue;
 		observer->socket = accept4(control->listener, NULL, NULL,
 					   SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (observer->socket < 0)
+		if (observer->socket < 0) {
+			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
+			    errno == ENOBUFS) {
+				control->listen_ns = now_ns + RETRY_NS;
+				set_deaf(control, true);
+			}
 			return;
+		}
 		observer->deadline_ns = now_ns + REQUEST_NS;
 		observer->allowed = getsockopt(observer->socket, SOL_SOCKET, SO_PEERCRED, &peer,
 					       &bytes) == 0 &&
 				    (peer.uid == 0 || peer.uid == getuid());
-		if (usched_control_watch(control, observer->socket, i))
+		if ((!observer->allowed && is_one_stranger_too_many(control)) ||
+		    usched_control_watch(control, observer->socket, i))
 			usched_control_drop(observer);
 	}
+	control->listen_ns = 0;
+	set_deaf(control, true);	/* all slots are taken */
 }
 
 static int reply_open(struct usched_control *control, int socket, uint32_t serial)
@@ -142,7 +191,7 @@ static int reply_set(struct usched_control *control, int socket,
 	uint64_t generation = usched_segment_grant(&control->pair.grant)->tunables.generation;
 	uint64_t old = control->quantum_ns;
 
-	if (control->state == USCHED_ATTACHMENT_DAEMON) {
+	if (!usched_control_is_arbiter(control)) {
 		usched_message_error(&reply, serial, EBUSY,
 				     "the daemon sets this process's tunables; ask it: schedctl does so when it finds the daemon's socket (--socket DIR)");
 		return usched_message_send(socket, &reply, NULL, 0);

@@ -18,6 +18,7 @@
 
 enum {
 	USCHED_OBSERVERS_MAX = 8,
+	USCHED_STRANGERS_MAX = 2,	/* of them, of users who may not ask anything */
 	USCHED_FIBER_RECORDS_MAX = 65536,
 	USCHED_SOCKET_DIRECTORY_BYTES = 100,
 };
@@ -49,6 +50,8 @@ struct usched_control {
 	uint64_t moves;
 
 	int listener;			/* -1: could not be bound		*/
+	bool deaf;			/* the listener is not watched: no room	*/
+	uint64_t listen_ns;		/* deaf for want of descriptors until then */
 	struct usched_observer observers[USCHED_OBSERVERS_MAX];
 
 	int daemon;			/* socket; -1: none			*/
@@ -57,9 +60,17 @@ struct usched_control {
 	uint64_t pause_ns;		/* between attempts, growing		*/
 	uint64_t answer_ns;		/* WELCOME has to come by then		*/
 	uint64_t seen_heartbeat;
-	uint64_t heartbeat_ns;		/* when it last changed			*/
+	uint64_t lease_ns;		/* of the last pass that counts		*/
+	uint32_t lease_passes;		/* since the heartbeat changed		*/
 	uint32_t demand_sent;		/* what the daemon was told last	*/
 };
+
+/* Whether the pair in use is our own; else its G is mapped read-only. */
+static inline bool usched_control_is_arbiter(const struct usched_control *control)
+{
+	return control->state == USCHED_ATTACHMENT_EMBEDDED ||
+	       control->state == USCHED_ATTACHMENT_ATTACHING;
+}
 
 /* The data of epoll events. */
 enum { USCHED_EVENT_LISTENER = 100, USCHED_EVENT_DAEMON, USCHED_EVENT_WATCH };
@@ -85,9 +96,13 @@ void usched_control_accept(struct usched_control *control, uint64_t now_ns);
 void usched_control_serve(struct usched_control *control, struct usched_observer *observer,
 			  uint64_t now_ns);
 void usched_control_drop(struct usched_observer *observer);
+/* Listen again when there is room. Return when it wants to be called again. */
+uint64_t usched_control_listen_pass(struct usched_control *control, uint64_t now_ns);
 
 /* control_attach.c */
 void usched_control_attach_init(struct usched_control *control);
+/* What HELLO said has changed before WELCOME came: say it anew. */
+void usched_control_attach_anew(struct usched_control *control);
 /* Attempts, answers, lease. Return when it wants to be called again. */
 uint64_t usched_control_attach_pass(struct usched_control *control, uint64_t now_ns, int active);
 void usched_control_daemon_event(struct usched_control *control, uint64_t now_ns);

@@ -179,6 +179,8 @@ static void apply(void *context, const uint64_t cpus[USCHED_CPU_WORDS], uint64_t
 	runtime->tunables_acked = tunables_generation;
 	memcpy(runtime->granted, cpus, sizeof(runtime->granted));
 	runtime->grant_generation = grant_generation;
+	/* Each pair counts its own generations: an earlier one's says nothing about this. */
+	runtime->grant_acked = 0;
 	for (uint32_t i = 0; i < scheduler->worker_count; i++) {
 		struct usched_worker *worker = &scheduler->workers[i];
 		bool revoke = !is_granted(runtime, worker);
