@@ -237,6 +237,9 @@ static struct usched_carrier *leave_fiber(struct usched_carrier *carrier, enum u
 	struct usched_fiber *fiber = usched_current(carrier);
 	struct usched_worker *worker = usched_owned(carrier);
 
+	usched_assert(carrier == usched_carrier_self_get());
+	usched_assert(fiber != NULL);
+	usched_assert(carrier->after == USCHED_AFTER_NOTHING);
 	carrier->left = fiber;
 	carrier->after = after;
 	if (next && !usched_fiber_bound(next)) {
@@ -384,6 +387,7 @@ void usched_carrier_loop(struct usched_carrier *carrier)
 		struct usched_worker *worker = usched_owned(carrier);
 		struct usched_fiber *fiber = carrier->handed;
 
+		usched_assert(usched_current(carrier) == NULL);
 		carrier->handed = NULL;
 		if (!fiber)
 			fiber = usched_find(carrier);
