@@ -17,7 +17,10 @@ examples_httpd_libhttpd_la_SOURCES = \
 examples_httpd_libhttpd_la_CFLAGS = $(AM_CFLAGS) $(ZLIB_CFLAGS)
 examples_httpd_libhttpd_la_LIBADD = $(ZLIB_LIBS)
 
-noinst_PROGRAMS += examples/httpd/httpd-threads
+noinst_PROGRAMS += examples/httpd/httpd examples/httpd/httpd-threads
+examples_httpd_httpd_SOURCES = examples/httpd/serve_fibers.c
+examples_httpd_httpd_LDFLAGS = $(AM_LDFLAGS) -no-install
+examples_httpd_httpd_LDADD = examples/httpd/libhttpd.la libusched.la
 examples_httpd_httpd_threads_SOURCES = examples/httpd/serve_threads.c
 examples_httpd_httpd_threads_LDFLAGS = $(AM_LDFLAGS) -no-install
 examples_httpd_httpd_threads_LDADD = examples/httpd/libhttpd.la -lpthread

@@ -247,8 +247,7 @@ command_line()
 }
 
 running=()
-# shellcheck disable=SC2043 # the list grows with the library
-for program in httpd-threads; do
+for program in httpd httpd-threads; do
 	check "$program.refuses_a_port" command_line "$program" --root / --port 70000
 	check "$program.refuses_an_address" command_line "$program" --root / --address localhost
 	check "$program.refuses_no_root" command_line "$program"

@@ -58,7 +58,12 @@ EXTRA_DIST += tests/ctl-live.sh tests/helper_runtime.c
 
 # examples, bench
 test_scripts += tests/httpd.sh
+test_scripts += tests/e2e/kills.sh tests/e2e/grants.sh tests/e2e/forced.sh
 EXTRA_DIST += tests/e2e/common.bash
+check_PROGRAMS += tests/e2e/hog
+tests_e2e_hog_SOURCES = tests/e2e/hog.c
+tests_e2e_hog_LDFLAGS = $(AM_LDFLAGS) -no-install
+tests_e2e_hog_LDADD = libusched.la
 
 # Shell tests
 test_scripts += tests/check-layers.sh tests/check-headers.sh tests/check-objects.sh \

@@ -3,8 +3,8 @@
  * httpd: one fiber per connection. The main thread is no fiber; it starts the runtime, waits for a
  * signal, and ends it.
  *
- *	main thread	create -> listen -> spawn accept -> ready ... signal -> close -> join -> destroy
- *	accept fiber	accept -> admit -> spawn connection, until its listener is closed
+ *	main thread	create -> listen -> spawn accept -> ready ... signal -> shutdown -> join -> destroy
+ *	accept fiber	accept -> admit -> spawn connection, until its listener is shut down
  *	connections	connection_serve()
  */
 #include <errno.h>
@@ -99,7 +99,7 @@ static void *run_acceptor(void *argument)
 			start_connection(acceptor->site, connection);
 			continue;
 		}
-		if (r == -ECANCELED || r == -EBADF)
+		if (r == -EINVAL || r == -EBADF)	/* shut down */
 			return NULL;
 		/* Out of descriptors or memory: connections will end and give some back. */
 		usched_sleep_until(usched_after(SECOND / 100));
@@ -116,8 +116,10 @@ static int stop(struct usched_runtime *runtime, struct acceptor *acceptor, usche
 {
 	int r;
 
-	usched_close(acceptor->listener);
+	/* The accepting fiber gets -EINVAL; it closes nothing that we could still mean. */
+	shutdown(acceptor->listener, SHUT_RD);
 	usched_join(fiber, NULL, USCHED_FOREVER);
+	usched_close(acceptor->listener);
 	connection_stop_all(acceptor->site);
 	r = usched_runtime_destroy(runtime, usched_after(STOP_SECONDS * SECOND));
 	if (r != 0)

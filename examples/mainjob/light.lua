@@ -2,7 +2,10 @@
 --
 -- The measured load: "/" at one fixed offered rate, whatever the answers take.
 --
---	wrk -t1 -cN -dT -s light.lua URL -- RATE SECONDS BODY
+--	wrk -t1 -cN -dT -s light.lua URL -- RATE PAUSE BODY
+--
+-- The first request is due PAUSE seconds after the start: all connections are open by then, and the
+-- quantum of the server can be changed meanwhile.
 --
 -- wrk asks delay() how long a connection shall wait before its next request. Here each call takes
 -- the next slot of one time table, slot k at start + k / RATE. As long as any connection is free
@@ -12,8 +15,7 @@
 -- beside them; choose N above RATE times the longest latency, and it stays near zero.
 --
 -- Output, times in microseconds:
---	window START END			first slot and last answer, seconds of
---						CLOCK_MONOTONIC
+--	window START END			first and last answer, seconds of CLOCK_MONOTONIC
 --	count REQUESTS CHECKED WRONG ERRORS LATE
 --	latency VALUE COUNT			one line per distinct value
 
@@ -34,12 +36,13 @@ end
 
 function init(args)
 	rate = tonumber(args[1])
-	seconds = tonumber(args[2])
+	pause = tonumber(args[2])
 	body_wanted = args[3] .. "\n"
 	slot = 0
 	begun = 0
-	late = 0
+	first = math.huge
 	last = 0
+	late = 0
 	checked = 0
 	wrong = 0
 end
@@ -47,39 +50,37 @@ end
 function delay()
 	local t = now()
 	if begun == 0 then
-		begun = t
+		begun = t + pause
 	end
 	local wait = begun + slot / rate - t
 	slot = slot + 1
 	if wait >= 0 then
 		return math.ceil(wait * 1000)
 	end
-	-- The first slots pass while wrk opens its connections.
-	if t < begun + seconds and t > begun + 0.2 then
-		late = math.max(late, -wait)
-	end
+	late = math.max(late, -wait)
 	return 0
 end
 
 function response(status, headers, body)
 	checked = checked + 1
 	last = now()
+	first = math.min(first, last)
 	if status ~= 200 or body ~= body_wanted or tonumber(headers["Content-Length"]) ~= #body then
 		wrong = wrong + 1
 	end
 end
 
 function done(summary, latency, requests)
-	local checked, wrong, late, begun, last = 0, 0, 0, math.huge, 0
+	local checked, wrong, late, first, last = 0, 0, 0, math.huge, 0
 	local e = summary.errors
 	for _, thread in ipairs(all_threads) do
 		checked = checked + thread:get("checked")
 		wrong = wrong + thread:get("wrong")
 		late = math.max(late, thread:get("late"))
-		begun = math.min(begun, thread:get("begun"))
+		first = math.min(first, thread:get("first"))
 		last = math.max(last, thread:get("last"))
 	end
-	print(string.format("window %.6f %.6f", begun, last))
+	print(string.format("window %.6f %.6f", first, last))
 	print(string.format("count %d %d %d %d %d", summary.requests, checked, wrong,
 		e.connect + e.read + e.write + e.status + e.timeout, late * 1e6))
 	for i = 1, #latency do

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
 # One row of the table, from what wrk said:
-#	awk -v ticks_known=0|1 -f summarize.awk LIGHT HEAVY
-# LIGHT has the output of light.lua (of several windows, one after the other) and lines "ticks N";
+#	awk -f summarize.awk LIGHT HEAVY
+# LIGHT has the output of light.lua (of several windows, one after the other) and lines "ticks N NANOSECONDS"
 # HEAVY has the lines "done TIME" of heavy.lua, in order of time.
 #
 # Output, separated by tabs, times in microseconds; ticks/s is -1 when it is not known:
@@ -37,7 +37,10 @@ $1 == "count" {
 	if ($6 > late)
 		late = $6
 }
-$1 == "ticks" { ticks += $2 }
+$1 == "ticks" {
+	ticks += $2
+	tick_seconds += $3 * 1e-9
+}
 $1 == "window" {
 	windows++
 	begin[windows] = $2
@@ -74,7 +77,7 @@ END {
 		}
 	sort_values()
 	rate = (under > 0) ? over / under : 0
-	tick_rate = ticks_known ? ticks / seconds : -1
+	tick_rate = (tick_seconds > 0) ? ticks / tick_seconds : -1
 	printf("%.1f\t%d\t%d\t%d\t%d\t%d\t%.2f\t%d\t%.0f\t%d\n", requests / seconds, percentile(0.50),
 		percentile(0.99), percentile(0.999), samples, late, rate, heavy, tick_rate, requests)
 }

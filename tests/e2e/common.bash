@@ -142,3 +142,142 @@ stop_gently()	# PID LOG
 	[ "$status" -eq 0 ] || echo "exit code $status after SIGTERM: $(tail -n 3 "$2.err")"
 	return "$status"
 }
+
+# ---- the daemon and the tool ------------------------------------------------------------------
+
+schedctl()
+{
+	"$build/schedctl" "$@"
+}
+
+# value KEY: of the first such member of the JSON on stdin, without its quotes.
+value()
+{
+	tr -d ' \n' | sed -n 's/"'"$1"'":/\n/; s/^[^\n]*\n"\{0,1\}\([^",}]*\).*/\1/p'
+}
+
+needs()	# PROGRAM...: skips the whole test without them
+{
+	local program
+	for program in "$@"; do
+		command -v "$program" > /dev/null || skip_all no-tool "$program is not installed"
+	done
+}
+
+# What qemu's user mode cannot show: whose process it is, where it runs, and how it dies.
+needs_real_kernel()
+{
+	[ -z "${USCHED_EMULATOR:-}" ] || skip_all qemu "needs real processes, credentials and affinity"
+}
+
+start_daemon()	# sets daemon_pid
+{
+	start "$scratch/uschedd" "$build/uschedd" --socket-directory "$USCHED_SOCKET"
+	daemon_pid=$pid
+	if ! wait_until 20 schedctl status; then
+		bad daemon_starts "no answer after 20 s; stderr: $(tail -n 3 "$scratch/uschedd.err")"
+		exit 1
+	fi
+}
+
+kill_hard()	# PID
+{
+	kill -KILL "$1"
+	wait "$1" 2> /dev/null
+	forget "$1"
+}
+
+attachment()	# PID
+{
+	schedctl show "$1" --json | value attachment
+}
+
+attached()	# PID
+{
+	[ "$(attachment "$1")" = daemon ]
+}
+
+detached()	# PID
+{
+	[ "$(attachment "$1")" != daemon ]
+}
+
+listed()	# PID
+{
+	schedctl list --json | tr -d ' \n' | grep -q "\"pid\":$1[,}]"
+}
+
+# All passes of the daemon's policy that began after this call include what happened before it: the
+# first may have been under way, the second was not.
+two_passes()
+{
+	local first
+	first=$(schedctl status --json | value policy_passes)
+	wait_until 20 passes_reached $((first + 2))
+}
+
+passes_reached()	# NUMBER
+{
+	[ "$(schedctl status --json | value policy_passes)" -ge "$1" ]
+}
+
+# ---- loads ------------------------------------------------------------------------------------
+
+# A document root with one file, and the length of its compressed form at level 6 by this server.
+make_root()
+{
+	root=$scratch/root
+	mkdir -p "$root"
+	seq 1 100000 | head -c 500000 > "$root/corpus.txt"
+}
+
+learn_answer()	# PORT: sets answer_bytes
+{
+	curl -sS --fail --max-time 30 -o "$scratch/answer.gz" \
+		"http://127.0.0.1:$1/gzip?file=corpus.txt" &&
+		gzip -dc "$scratch/answer.gz" | cmp - "$root/corpus.txt" &&
+		answer_bytes=$(stat -c %s "$scratch/answer.gz")
+}
+
+# Both loads of the main job, on this port, until stop_loads.
+start_loads()	# PORT CONNECTIONS-HEAVY
+{
+	wrk -t1 -c"$2" -d60 --timeout 30 -s "$top/examples/mainjob/heavy.lua" \
+		"http://127.0.0.1:$1/gzip?file=corpus.txt" -- "$answer_bytes" \
+		> "$scratch/heavy.out" 2>&1 &
+	heavy_pid=$!
+	wrk -t1 -c32 -d60 --timeout 30 -s "$top/examples/mainjob/light.lua" "http://127.0.0.1:$1/" -- \
+		300 0 'usched httpd: this answer took no work' > "$scratch/light.out" 2>&1 &
+	light_pid=$!
+	children+=("$heavy_pid" "$light_pid")
+}
+
+end_load()	# PID
+{
+	kill -INT "$1"
+	if ! wait_until 20 gone "$1"; then
+		echo "wrk did not end"
+		return 1
+	fi
+	wait "$1"
+	forget "$1"
+}
+
+# verdict FILE: every answer was there, whole and right, and there were some.
+verdict()
+{
+	local requests checked wrong errors
+	read -r requests checked wrong errors _ < <(sed -n 's/^count //p' "$scratch/$1.out") ||
+		{ echo "no result: $(tail -n 2 "$scratch/$1.out")"; return 1; }
+	echo "$requests answers: $checked checked, $wrong wrong, $errors failed"
+	[ "$requests" -gt 0 ] && [ "$checked" -ge "$requests" ] && [ "$wrong" -eq 0 ] &&
+		[ "$errors" -eq 0 ]
+}
+
+stop_loads()	# CASE: two cases, CASE.light and CASE.heavy
+{
+	check "$1.light_load_ends" end_load "$light_pid"
+	check "$1.heavy_load_ends" end_load "$heavy_pid"
+	check "$1.light_answers" verdict light
+	check "$1.heavy_answers" verdict heavy
+}
