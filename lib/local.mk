@@ -73,6 +73,7 @@ libcore_la_SOURCES += lib/client/find.c lib/client/list.c lib/client/snapshot.c 
 libcore_la_SOURCES += lib/client/set.c
 
 # L10 runtime
+libcore_la_SOURCES += lib/runtime/overflowed.c
 libcore_la_SOURCES += lib/runtime/build.c lib/runtime/control.c lib/runtime/control.h
 libcore_la_SOURCES += lib/runtime/control_attach.c lib/runtime/control_observe.c
 libcore_la_SOURCES += lib/runtime/control_private.h lib/runtime/host.c lib/runtime/options.c

@@ -161,6 +161,8 @@ static int start_control(struct usched_runtime *runtime)
 static void free_runtime(struct usched_runtime *runtime)
 {
 	usched_control_destroy(runtime->control);
+	if (runtime->overflow_hook >= 0)
+		usched_overflow_stop(runtime->overflow_hook);
 	if (runtime->scheduler.number)
 		usched_registry_remove(runtime->scheduler.number);
 	usched_unbuild(runtime);
@@ -192,6 +194,7 @@ int usched_runtime_create(struct usched_runtime **result,
 	scheduler = &runtime->scheduler;
 	runtime->settings = settings;
 	runtime->tick_timerfd = -1;
+	runtime->overflow_hook = -1;
 	runtime->started_ns = usched_clock_now_ns();
 	runtime->monitor_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	atomic_init(&runtime->quantum_request_ns, UINT64_MAX);
@@ -219,6 +222,7 @@ int usched_runtime_create(struct usched_runtime **result,
 		error = usched_build(runtime);
 	if (error)
 		goto err_free;
+	runtime->overflow_hook = usched_overflow_start(usched_whose_stack, runtime);
 	dl_iterate_phdr(find_libc, scheduler);
 	scheduler->membarrier = settings.membarrier;
 	usched_monitor_init(scheduler);

@@ -15,6 +15,7 @@
  */
 
 #include "base/clock.h"
+#include "memory/overflow.h"
 #include "memory/topology.h"
 #include "preempt/tick.h"
 #include "runtime/control.h"
@@ -33,6 +34,7 @@ struct usched_runtime {
 	struct usched_control *control;
 
 	pthread_t monitor_thread, creator_thread;
+	int overflow_hook;			/* negative: none			*/
 	bool monitor_runs, creator_runs;
 	int monitor_wake;			/* eventfd				*/
 	int tick_timerfd;			/* -1: carriers have their own ticks	*/
@@ -83,6 +85,9 @@ extern const struct usched_control_host usched_host;	/* without context */
 
 /** usched_reconcile() - start granted workers, see which revoked ones have stopped. The monitor. */
 void usched_reconcile(struct usched_runtime *runtime);
+
+/** usched_whose_stack() - for the report of a stack overflow; overflowed.c */
+bool usched_whose_stack(void *runtime, uintptr_t address, struct usched_overflow_found *found);
 
 /** usched_alive() - fibers that have not ended; 0 is exact */
 uint64_t usched_alive(struct usched_scheduler *scheduler, uint64_t *spawned);

@@ -41,6 +41,7 @@ static void *carrier_thread(void *argument)
 {
 	struct usched_carrier *carrier = argument;
 	struct usched_runtime *runtime = usched_runtime_of(carrier->scheduler);
+	struct usched_overflow_thread overflow = { 0 };
 	char name[16];
 
 	carrier->tid = (pid_t)syscall(SYS_gettid);
@@ -50,6 +51,8 @@ static void *carrier_thread(void *argument)
 	/* Sleepers wake when their time comes, not up to 50 us later. */
 	prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);
 	atomic_store_explicit(&carrier->cpu, UINT32_MAX, memory_order_relaxed);
+	/* Without memory for it an overflow kills without a word. */
+	(void)usched_overflow_thread_start(&overflow);
 	usched_tick_open(carrier, runtime->tick.kind);
 	if (carrier->index == 0 && runtime->settings.quantum_floor_ns == UINT64_MAX) {
 		sigset_t tick, old;
@@ -67,6 +70,7 @@ static void *carrier_thread(void *argument)
 	usched_carrier_main(carrier);
 	usched_carrier_self_set(NULL);
 	usched_tick_close(carrier);
+	usched_overflow_thread_stop(&overflow);
 	atomic_fetch_add_explicit(&runtime->carriers_exited, 1, memory_order_release);
 	return NULL;
 }
