@@ -42,23 +42,29 @@ static int choose_place(struct usched_scheduler *scheduler, const struct usched_
 	return 0;
 }
 
-static int read_options(struct usched_fiber_options *options,
-			const struct usched_fiber_options *given)
-{
-	static const struct usched_fiber_options defaults = USCHED_FIBER_OPTIONS_INIT;
+static const struct usched_fiber_options defaults = USCHED_FIBER_OPTIONS_INIT;
 
-	*options = defaults;
-	if (given) {
-		if (given->size < offsetof(struct usched_fiber_options, stack))
-			return -EINVAL;
-		memcpy(options, given,
-		       given->size < sizeof(*options) ? given->size : sizeof(*options));
+/* The options to go by: the defaults, the given ones, or a copy of a shorter structure. */
+static int read_options(const struct usched_fiber_options **options,
+			const struct usched_fiber_options *given, struct usched_fiber_options *copy)
+{
+	if (!given) {
+		*options = &defaults;
+		return 0;
 	}
-	if ((unsigned int)options->stack > USCHED_STACK_LARGE ||
-	    (unsigned int)options->preempt > USCHED_PREEMPT_NEVER ||
-	    (unsigned int)options->priority > USCHED_PRIORITY_LOW ||
-	    options->node < USCHED_ANYWHERE || options->cpu < USCHED_ANYWHERE)
+	if (given->size < offsetof(struct usched_fiber_options, stack))
 		return -EINVAL;
+	if (given->size < sizeof(*copy)) {
+		*copy = defaults;
+		memcpy(copy, given, given->size);
+		given = copy;
+	}
+	if ((unsigned int)given->stack > USCHED_STACK_LARGE ||
+	    (unsigned int)given->preempt > USCHED_PREEMPT_NEVER ||
+	    (unsigned int)given->priority > USCHED_PRIORITY_LOW ||
+	    given->node < USCHED_ANYWHERE || given->cpu < USCHED_ANYWHERE)
+		return -EINVAL;
+	*options = given;
 	return 0;
 }
 
@@ -92,7 +98,8 @@ int usched_spawn(struct usched_runtime *runtime, usched_fiber_t *id,
 		 void *(*function)(void *argument), void *argument,
 		 const struct usched_fiber_options *given)
 {
-	struct usched_fiber_options options;
+	const struct usched_fiber_options *options;
+	struct usched_fiber_options copy;
 	struct usched_carrier *carrier;
 	struct usched_scheduler *scheduler;
 	struct usched_worker *own, *worker;
@@ -101,7 +108,7 @@ int usched_spawn(struct usched_runtime *runtime, usched_fiber_t *id,
 	uint64_t new_id;
 	int error;
 
-	if (!function || read_options(&options, given))
+	if (!function || read_options(&options, given, &copy))
 		return -EINVAL;
 	carrier = usched_enter();
 	scheduler = runtime ? &runtime->scheduler : carrier ? carrier->scheduler : NULL;
@@ -113,21 +120,21 @@ int usched_spawn(struct usched_runtime *runtime, usched_fiber_t *id,
 	error = -ESHUTDOWN;
 	if (!own && atomic_load_explicit(&scheduler->stopping, memory_order_relaxed))
 		goto out;
-	error = choose_place(scheduler, &options, own, &worker, &pool);
+	error = choose_place(scheduler, options, own, &worker, &pool);
 	if (error)
 		goto out;
-	error = usched_fiber_allocate(scheduler, carrier, pool, options.stack, &fiber);
+	error = usched_fiber_allocate(scheduler, carrier, pool, options->stack, &fiber);
 	if (error)
 		goto out;
 	fiber->function = function;
 	fiber->argument = argument;
-	fiber->mode = (uint8_t)options.preempt;
-	fiber->priority = (uint8_t)options.priority;
+	fiber->mode = (uint8_t)options->preempt;
+	fiber->priority = (uint8_t)options->priority;
 	fiber->join = id ? USCHED_JOIN_OPEN : USCHED_JOIN_DETACHED;
 	atomic_store_explicit(&fiber->preemptions, 0, memory_order_relaxed);
 	fiber->name[0] = '\0';
-	if (options.name) {
-		strncpy(fiber->name, options.name, USCHED_NAME_MAX - 1);
+	if (options->name) {
+		strncpy(fiber->name, options->name, USCHED_NAME_MAX - 1);
 		fiber->name[USCHED_NAME_MAX - 1] = '\0';
 	}
 	usched_fiber_set_state(fiber, USCHED_FIBER_NEW);
