@@ -58,7 +58,8 @@ dist_man_MANS += \
 	man/usched_spawn.3 \
 	man/usched_version.3 \
 	man/usched_write.3 \
-	man/usched_yield.3
+	man/usched_yield.3 \
+	man/uschedd.8
 
 test_scripts += tests/man-lint.sh
 EXTRA_DIST += examples/hello.c

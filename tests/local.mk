@@ -39,13 +39,19 @@ test_programs += tests/t_table tests/t_topology tests/t_stack tests/t_overflow
 # L7 time, io
 
 # L9 shm
+test_programs += tests/t_shm
 
 # L10 runtime
+test_programs += tests/t_control
+tests_t_control_SOURCES = tests/t_control.c tests/fake_host.h
 
 # daemon
 test_programs += tests/t_policy
 tests_t_policy_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/daemon
 tests_t_policy_LDADD = tests/libharness.la libpolicy.la libcore.la $(CUNIT_LIBS)
+test_programs += tests/t_daemon
+tests_t_daemon_SOURCES = tests/t_daemon.c tests/fake_host.h
+EXTRA_tests_t_daemon_DEPENDENCIES = uschedd
 
 # ctl
 test_programs += tests/t_client

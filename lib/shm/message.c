@@ -112,6 +112,8 @@ int usched_message_receive(int socket, union usched_message_any *message, int *d
 	ssize_t bytes = recvmsg(socket, &envelope, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	int error = 0;
 
+	if (count)
+		*count = 0;
 	if (bytes < 0)
 		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
 	for (struct cmsghdr *header = CMSG_FIRSTHDR(&envelope); header;

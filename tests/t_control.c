@@ -1,0 +1,689 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The control plane of a runtime, with a host that has no fibers, observers that are this test, and
+ * daemons that are this test too: right, silent, lying and dying ones. Time is what the test says.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "fake_host.h"
+#include "harness.h"
+#include "runtime/control_private.h"
+
+enum { NOBODY = 65534, TRIES = 500 };
+
+static struct fake_host host;
+static struct usched_control *control;
+static char directory[64];
+static uint64_t skew_ns;	/* how far the test has put the clock on */
+static int active;
+
+static uint64_t pass(void)
+{
+	return usched_control_pass(control, usched_clock_now_ns() + skew_ns, active);
+}
+
+static void start(const char *socket_directory)
+{
+	static struct usched_control_options options;
+	struct usched_control_host callbacks = fake_host_of(&host);
+
+	memset(&options, 0, sizeof(options));
+	memset(&host, 0, sizeof(host));
+	options.name = "test";
+	options.socket_directory = socket_directory;
+	options.cpus[0] = 0x17;			/* CPUs 0, 1, 2, 4 */
+	options.workers = 4;
+	options.workers_max = 3;
+	options.quantum_ns = 10000000;
+	options.fixed.quantum_floor_ns = 200000;
+	host.fibers = 3;
+	host.demand = 2;
+	skew_ns = 0;
+	active = 1;
+	CU_ASSERT_EQUAL_FATAL(usched_control_create(&control, &options, &callbacks), 0);
+}
+
+static void finish(void)
+{
+	usched_control_destroy(control);
+	control = NULL;
+}
+
+static int observe(void)
+{
+	struct sockaddr_un address;
+	socklen_t bytes;
+	int end = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	CU_ASSERT_TRUE_FATAL(end >= 0);
+	usched_address_embedded(&address, &bytes, getuid(), getpid(), 1);
+	CU_ASSERT_EQUAL_FATAL(connect(end, (struct sockaddr *)&address, bytes), 0);
+	return end;
+}
+
+static int await(int end, union usched_message_any *reply, int *descriptors, unsigned int *count)
+{
+	int error = -EAGAIN;
+
+	for (int i = 0; error == -EAGAIN && i < TRIES; i++) {
+		struct pollfd poller = { usched_control_descriptor(control), POLLIN, 0 };
+
+		poll(&poller, 1, 10);
+		pass();
+		error = usched_message_receive(end, reply, descriptors, count);
+	}
+	return error;
+}
+
+static int ask(union usched_message_any *message, int *descriptors, unsigned int *count)
+{
+	int end = observe(), error = usched_message_send(end, message, NULL, 0);
+
+	if (!error)
+		error = await(end, message, descriptors, count);
+	close(end);
+	return error;
+}
+
+static void set(union usched_message_any *message, const char *key, uint64_t value, int dry_run)
+{
+	usched_message_init(message, USCHED_MESSAGE_SET, 5);
+	memcpy(message->set.key, key, strlen(key));
+	message->set.value = value;
+	message->set.dry_run = (uint32_t)dry_run;
+	CU_ASSERT_EQUAL_FATAL(ask(message, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(message->header.serial, 5);
+}
+
+static void it_starts_alone_with_what_it_may_use(void)
+{
+	start(NULL);
+	CU_ASSERT_EQUAL(host.applied, 1);
+	CU_ASSERT_EQUAL(host.cpus[0], 0x7);	/* three of four */
+	CU_ASSERT_EQUAL(host.quantum_ns, 10000000);
+	CU_ASSERT_EQUAL(control->state, USCHED_ATTACHMENT_EMBEDDED);
+	CU_ASSERT_EQUAL(usched_segment_grant_worker(&control->pair.grant, 3)->cpu, 4);
+	CU_ASSERT_EQUAL(pass(), UINT64_MAX);
+	finish();
+}
+
+static void an_active_runtime_publishes_an_idle_one_once(void)
+{
+	uint32_t before;
+
+	start(NULL);
+	pass();
+	before = host.published;
+	for (int i = 0; i < 10; i++) {
+		skew_ns += 10000000;
+		pass();
+	}
+	CU_ASSERT_EQUAL(host.published, before + 10);
+	active = 0;
+	for (int i = 0; i < 10; i++) {
+		skew_ns += 10000000;
+		pass();
+	}
+	CU_ASSERT_EQUAL(host.published, before + 11);
+	finish();
+}
+
+static void open_gives_the_pair_to_read(void)
+{
+	union usched_message_any message;
+	struct usched_report report;
+	int descriptors[2];
+	unsigned int count = 0;
+
+	start(NULL);
+	usched_message_init(&message, USCHED_MESSAGE_OPEN, 8);
+	CU_ASSERT_EQUAL_FATAL(ask(&message, descriptors, &count), 0);
+	CU_ASSERT_EQUAL(message.header.type, USCHED_MESSAGE_OPEN_REPLY);
+	CU_ASSERT_EQUAL(message.header.serial, 8);
+	CU_ASSERT_EQUAL_FATAL(count, 2);
+	CU_ASSERT_EQUAL(pread(descriptors[1], &report, sizeof(report), 0), (ssize_t)sizeof(report));
+	CU_ASSERT_EQUAL(report.pid, (uint32_t)getpid());
+	CU_ASSERT_EQUAL(report.demand_cpus, 2);
+	CU_ASSERT_STRING_EQUAL(report.name, "test");
+	for (int i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL(pwrite(descriptors[i], "x", 1, 0), -1);
+		CU_ASSERT_EQUAL(fcntl(descriptors[i], F_GETFL) & O_ACCMODE, O_RDONLY);
+		close(descriptors[i]);
+	}
+	finish();
+}
+
+static void set_changes_the_quantum_and_nothing_wrong_does(void)
+{
+	union usched_message_any message;
+
+	start(NULL);
+	set(&message, "quantum", 2000000, 0);
+	CU_ASSERT_EQUAL_FATAL(message.header.type, USCHED_MESSAGE_SET_REPLY);
+	CU_ASSERT_EQUAL(message.set_reply.old_value, 10000000);
+	CU_ASSERT_EQUAL(message.set_reply.effective_value, 2000000);
+	CU_ASSERT_EQUAL(message.set_reply.clamped_by[0], '\0');
+	CU_ASSERT_EQUAL(host.quantum_ns, 2000000);
+	CU_ASSERT_EQUAL(usched_segment_report(&control->pair.report)->tunables_acked,
+			message.set_reply.generation);
+
+	set(&message, "quantum", 0, 1);
+	CU_ASSERT_EQUAL(message.set_reply.effective_value, 0);
+	CU_ASSERT_EQUAL(host.quantum_ns, 2000000);
+
+	set(&message, "quantum", 100000, 0);	/* below the floor */
+	CU_ASSERT_EQUAL(message.set_reply.effective_value, 200000);
+	CU_ASSERT_NOT_EQUAL(message.set_reply.clamped_by[0], '\0');
+
+	set(&message, "quantum", 99, 0);
+	CU_ASSERT_EQUAL(message.header.type, USCHED_MESSAGE_ERROR);
+	CU_ASSERT_EQUAL(message.error.error, ERANGE);
+	set(&message, "quantum", UINT64_MAX, 0);
+	CU_ASSERT_EQUAL(message.error.error, ERANGE);
+	set(&message, "quantity", 2000000, 0);
+	CU_ASSERT_EQUAL(message.error.error, EINVAL);
+	/* A key that fills its field has no end. */
+	set(&message, "quantumquantumquantumqua", 2000000, 0);
+	CU_ASSERT_EQUAL(message.error.error, EINVAL);
+	CU_ASSERT_EQUAL(host.quantum_ns, 100000);
+
+	CU_ASSERT_EQUAL(usched_control_set_quantum(control, 7000000), 0);
+	CU_ASSERT_EQUAL(host.quantum_ns, 7000000);
+	finish();
+}
+
+static void fibers_come_as_a_sealed_file(void)
+{
+	union usched_message_any message;
+	struct usched_fiber_record record;
+	int descriptors[2];
+	unsigned int count = 0;
+	struct stat status;
+
+	start(NULL);
+	host.fibers = USCHED_FIBER_RECORDS_MAX + 5;
+	usched_message_init(&message, USCHED_MESSAGE_FIBERS, 1);
+	CU_ASSERT_EQUAL_FATAL(ask(&message, descriptors, &count), 0);
+	CU_ASSERT_EQUAL_FATAL(count, 1);
+	CU_ASSERT_EQUAL(message.fibers_reply.count, USCHED_FIBER_RECORDS_MAX);
+	CU_ASSERT_EQUAL(message.fibers_reply.left_out, 5);
+	CU_ASSERT_EQUAL(fstat(descriptors[0], &status), 0);
+	CU_ASSERT_EQUAL(status.st_size, (off_t)(USCHED_FIBER_RECORDS_MAX * sizeof(record)));
+	CU_ASSERT_EQUAL(pread(descriptors[0], &record, sizeof(record), sizeof(record)),
+			(ssize_t)sizeof(record));
+	CU_ASSERT_EQUAL(record.id, 2);
+	CU_ASSERT_EQUAL(ftruncate(descriptors[0], 0), -1);
+	CU_ASSERT_EQUAL(pwrite(descriptors[0], "x", 1, 0), -1);
+	close(descriptors[0]);
+	finish();
+}
+
+static void nonsense_is_refused_in_words(void)
+{
+	union usched_message_any message;
+	int end;
+
+	start(NULL);
+	usched_message_init(&message, USCHED_MESSAGE_STATUS, 4);
+	CU_ASSERT_EQUAL_FATAL(ask(&message, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(message.header.type, USCHED_MESSAGE_ERROR);
+	CU_ASSERT_EQUAL(message.error.error, EOPNOTSUPP);
+	end = observe();
+	CU_ASSERT_EQUAL(send(end, "hello?", 6, 0), 6);
+	CU_ASSERT_EQUAL(await(end, &message, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(message.error.error, EPROTO);
+	CU_ASSERT_EQUAL(await(end, &message, NULL, NULL), -ECONNRESET);
+	close(end);
+	finish();
+}
+
+static int is_quiet(void)
+{
+	struct pollfd poller = { usched_control_descriptor(control), POLLIN, 0 };
+
+	return poll(&poller, 1, 0) == 0;
+}
+
+/* C3, and the monitor sleeps meanwhile. */
+static void silent_observers_cost_nothing(void)
+{
+	union usched_message_any message;
+	int silent[USCHED_OBSERVERS_MAX], last;
+	uint64_t due_ns;
+
+	start(NULL);
+	active = 0;
+	for (int i = 0; i < USCHED_OBSERVERS_MAX; i++)
+		silent[i] = observe();
+	last = observe();
+	usched_message_init(&message, USCHED_MESSAGE_OPEN, 1);
+	CU_ASSERT_EQUAL(usched_message_send(last, &message, NULL, 0), 0);
+	for (int i = 0; i < 4; i++)
+		due_ns = pass();
+	CU_ASSERT_TRUE(is_quiet());
+	CU_ASSERT_TRUE(due_ns <= usched_clock_now_ns() + UINT64_C(1000000000));
+	CU_ASSERT_EQUAL(usched_message_receive(last, &message, NULL, NULL), -EAGAIN);
+	/* Their second is over: they go, and the ninth is served. */
+	skew_ns = UINT64_C(1100000000);
+	pass();
+	CU_ASSERT_EQUAL(usched_message_receive(silent[0], &message, NULL, NULL), -ECONNRESET);
+	skew_ns = 0;
+	CU_ASSERT_EQUAL(await(last, &message, (int[2]){ 0 }, &(unsigned int){ 0 }), 0);
+	CU_ASSERT_EQUAL(message.header.type, USCHED_MESSAGE_OPEN_REPLY);
+	for (int i = 0; i < USCHED_OBSERVERS_MAX; i++)
+		close(silent[i]);
+	close(last);
+	finish();
+}
+
+static void another_user_learns_and_changes_nothing(void)
+{
+	union usched_message_any message;
+	int ends[4], end;
+
+	if (getuid() != 0)
+		USCHED_SKIP("non-root: needs root to become another user");
+	start(NULL);
+	usched_message_init(&message, USCHED_MESSAGE_SET, 1);
+	memcpy(message.set.key, "quantum", 7);
+	CU_ASSERT_EQUAL_FATAL(seteuid(NOBODY), 0);
+	for (int i = 0; i < 4; i++) {
+		struct sockaddr_un address;
+		socklen_t bytes;
+
+		ends[i] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		usched_address_embedded(&address, &bytes, 0, getpid(), 1);
+		CU_ASSERT_EQUAL(connect(ends[i], (struct sockaddr *)&address, bytes), 0);
+	}
+	CU_ASSERT_EQUAL_FATAL(seteuid(0), 0);
+	CU_ASSERT_EQUAL(usched_message_send(ends[0], &message, NULL, 0), 0);
+	CU_ASSERT_EQUAL(await(ends[0], &message, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(message.header.type, USCHED_MESSAGE_ERROR);
+	CU_ASSERT_EQUAL(message.error.error, EPERM);
+	CU_ASSERT_EQUAL(host.quantum_ns, 10000000);
+	/* They hold two of the eight places; the rest are turned away. */
+	CU_ASSERT_EQUAL(await(ends[3], &message, NULL, NULL), -ECONNRESET);
+	usched_message_init(&message, USCHED_MESSAGE_FIBERS, 1);
+	end = observe();
+	CU_ASSERT_EQUAL(usched_message_send(end, &message, NULL, 0), 0);
+	CU_ASSERT_EQUAL(await(end, &message, (int[2]){ 0 }, &(unsigned int){ 0 }), 0);
+	CU_ASSERT_EQUAL(message.header.type, USCHED_MESSAGE_FIBERS_REPLY);
+	close(end);
+	for (int i = 0; i < 4; i++)
+		close(ends[i]);
+	finish();
+}
+
+/* The daemon that is this test. */
+static int daemon_listener = -1, daemon_end = -1;
+static struct usched_pair daemon_pair;
+static union usched_message_any hello;
+
+static void make_directory(void)
+{
+	const char *temporary = getenv("TMPDIR");
+
+	snprintf(directory, sizeof(directory), "%.30s/usched-t.XXXXXX", temporary ? temporary : "/tmp");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(directory));
+}
+
+static void remove_directory(void)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/client.sock", directory);
+	unlink(path);
+	rmdir(directory);
+}
+
+static void daemon_start(void)
+{
+	struct sockaddr_un address;
+	socklen_t bytes;
+
+	CU_ASSERT_EQUAL_FATAL(usched_address_path(&address, &bytes, directory, "client.sock"), 0);
+	unlink(address.sun_path);
+	daemon_listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	CU_ASSERT_EQUAL_FATAL(bind(daemon_listener, (struct sockaddr *)&address, bytes), 0);
+	CU_ASSERT_EQUAL_FATAL(listen(daemon_listener, 8), 0);
+}
+
+static void daemon_hang_up(void)
+{
+	if (daemon_end >= 0)
+		close(daemon_end);
+	daemon_end = -1;
+}
+
+static void daemon_stop(void)
+{
+	daemon_hang_up();
+	close(daemon_listener);
+	usched_segment_close(&daemon_pair.grant);
+	usched_segment_close(&daemon_pair.report);
+}
+
+/* Pass until HELLO is here. */
+static int daemon_hear(void)
+{
+	int error = -EAGAIN;
+
+	daemon_hang_up();
+	for (int i = 0; i < TRIES && error == -EAGAIN; i++) {
+		struct pollfd poller = { daemon_listener, POLLIN, 0 };
+
+		pass();
+		if (daemon_end < 0 && poll(&poller, 1, 10) > 0)
+			daemon_end = accept4(daemon_listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (daemon_end >= 0)
+			error = usched_message_receive(daemon_end, &hello, NULL, NULL);
+	}
+	return error;
+}
+
+enum lie { NO_LIE, LIE_SESSION, LIE_SLOTS, LIE_SWAPPED };
+
+static void daemon_welcome(enum lie lie, uint64_t cpus)
+{
+	const uint64_t session[2] = { 1, 2 }, set_cpus[USCHED_CPU_WORDS] = { cpus };
+	uint64_t quantum_ns = hello.hello.quantum_ns;
+	uint32_t slots = hello.hello.workers + (lie == LIE_SLOTS);
+	union usched_message_any message;
+	int descriptors[2];
+
+	usched_segment_close(&daemon_pair.grant);
+	usched_segment_close(&daemon_pair.report);
+	CU_ASSERT_EQUAL_FATAL(usched_segment_create(&daemon_pair.grant, USCHED_SEGMENT_GRANT, slots,
+						    session), 0);
+	CU_ASSERT_EQUAL_FATAL(usched_segment_create(&daemon_pair.report, USCHED_SEGMENT_REPORT, slots,
+						    session), 0);
+	usched_grant_store(usched_segment_grant(&daemon_pair.grant), set_cpus, &quantum_ns);
+	usched_message_init(&message, USCHED_MESSAGE_WELCOME, 1);
+	message.welcome.session[0] = 1 + (lie == LIE_SESSION);
+	message.welcome.session[1] = 2;
+	descriptors[lie == LIE_SWAPPED] = usched_segment_reopen(&daemon_pair.grant);
+	descriptors[lie != LIE_SWAPPED] = dup(daemon_pair.report.descriptor);
+	CU_ASSERT_EQUAL(usched_message_send(daemon_end, &message, descriptors, 2), 0);
+	close(descriptors[0]);
+	close(descriptors[1]);
+	/* The socket is ready before this returns. */
+	pass();
+}
+
+static void daemon_grant(uint64_t cpus)
+{
+	const uint64_t set_cpus[USCHED_CPU_WORDS] = { cpus };
+	union usched_message_any bell;
+
+	usched_grant_store(usched_segment_grant(&daemon_pair.grant), set_cpus, NULL);
+	usched_message_init(&bell, USCHED_MESSAGE_DOORBELL, 0);
+	CU_ASSERT_EQUAL(usched_message_send(daemon_end, &bell, NULL, 0), 0);
+	pass();
+}
+
+static void attach(uint64_t cpus)
+{
+	daemon_start();
+	CU_ASSERT_EQUAL_FATAL(daemon_hear(), 0);
+	CU_ASSERT_EQUAL(control->state, USCHED_ATTACHMENT_ATTACHING);
+	daemon_welcome(NO_LIE, cpus);
+	CU_ASSERT_EQUAL_FATAL(control->state, USCHED_ATTACHMENT_DAEMON);
+}
+
+static void it_attaches_obeys_and_goes_on_alone(void)
+{
+	union usched_message_any message;
+	struct usched_report *report;
+	struct usched_grant_copy copy;
+
+	make_directory();
+	start(directory);
+	pass();
+	usched_control_set_quantum(control, 3000000);
+	attach(0x2);
+	CU_ASSERT_EQUAL(hello.hello.workers, 4);
+	CU_ASSERT_EQUAL(hello.hello.workers_max, 3);
+	CU_ASSERT_EQUAL(hello.hello.cpus[0], 0x17);
+	CU_ASSERT_EQUAL(hello.hello.quantum_ns, 3000000);
+	CU_ASSERT_EQUAL(host.cpus[0], 0x2);
+	CU_ASSERT_EQUAL(host.quantum_ns, 3000000);
+	CU_ASSERT_EQUAL(usched_segment_grant(&control->old.grant)->retired, 1);
+	report = usched_segment_report(&daemon_pair.report);
+	CU_ASSERT_EQUAL(report->attachment, USCHED_ATTACHMENT_DAEMON);
+	CU_ASSERT_EQUAL(report->pid, (uint32_t)getpid());
+	CU_ASSERT_EQUAL(report->session_changes, 1);
+
+	/* The daemon arbitrates: its grants, with what is not ours left out; our tunables no more. */
+	daemon_grant(0x3f);
+	CU_ASSERT_EQUAL(host.cpus[0], 0x17);
+	pass();
+	CU_ASSERT_EQUAL(report->grant_acked, 2);
+	daemon_grant(0x20);
+	CU_ASSERT_EQUAL(host.cpus[0], 0x17);	/* nothing is no grant */
+	CU_ASSERT_EQUAL(usched_control_set_quantum(control, 5000000), -EPERM);
+	set(&message, "quantum", 5000000, 0);
+	CU_ASSERT_EQUAL(message.error.error, EBUSY);
+	CU_ASSERT_EQUAL(host.quantum_ns, 3000000);
+
+	/* It dies: our own pair again, the tunables stay, an observer of the old pair sees it. */
+	daemon_stop();
+	pass();
+	CU_ASSERT_EQUAL(control->state, USCHED_ATTACHMENT_EMBEDDED);
+	CU_ASSERT_EQUAL(usched_segment_report(&control->old.report)->attachment,
+			USCHED_ATTACHMENT_EXPIRED);
+	CU_ASSERT_EQUAL(host.cpus[0], 0x7);
+	CU_ASSERT_EQUAL(host.quantum_ns, 3000000);
+	CU_ASSERT_EQUAL(usched_grant_load(usched_segment_grant(&control->pair.grant), &copy), 0);
+	CU_ASSERT_EQUAL(copy.quantum_ns, 3000000);
+	set(&message, "quantum", 5000000, 0);
+	CU_ASSERT_EQUAL(message.header.type, USCHED_MESSAGE_SET_REPLY);
+
+	/* And another one is found again. */
+	attach(0x1);
+	CU_ASSERT_EQUAL(hello.hello.quantum_ns, 5000000);
+	CU_ASSERT_EQUAL(control->moves, 3);
+	finish();
+	daemon_stop();
+	remove_directory();
+}
+
+static void demand_is_told_when_it_changes(void)
+{
+	union usched_message_any message;
+
+	make_directory();
+	start(directory);
+	attach(0x1);
+	pass();
+	CU_ASSERT_EQUAL(usched_message_receive(daemon_end, &message, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(message.header.type, USCHED_MESSAGE_DEMAND);
+	skew_ns += 20000000;
+	pass();
+	CU_ASSERT_EQUAL(usched_message_receive(daemon_end, &message, NULL, NULL), -EAGAIN);
+	host.demand = 4;
+	skew_ns += 20000000;
+	pass();
+	CU_ASSERT_EQUAL(usched_message_receive(daemon_end, &message, NULL, NULL), 0);
+	finish();
+	daemon_stop();
+	remove_directory();
+}
+
+static void a_lease_ends_after_500_active_passes(void)
+{
+	struct usched_grant *grant;
+	int passes = 0;
+
+	make_directory();
+	start(directory);
+	attach(0x1);
+	grant = usched_segment_grant(&daemon_pair.grant);
+	/* Heartbeats keep it, and so does having nothing to do; a leap of the clock is one pass. */
+	for (int i = 0; i < 700; i++) {
+		__atomic_store_n(&grant->heartbeat, grant->heartbeat + 1, __ATOMIC_RELAXED);
+		skew_ns += 10000000;
+		pass();
+	}
+	CU_ASSERT_EQUAL(control->state, USCHED_ATTACHMENT_DAEMON);
+	active = 0;
+	for (int i = 0; i < 700; i++) {
+		skew_ns += 10000000;
+		pass();
+	}
+	CU_ASSERT_EQUAL(control->state, USCHED_ATTACHMENT_DAEMON);
+	active = 1;
+	skew_ns += UINT64_C(3600000000000);
+	pass();
+	CU_ASSERT_EQUAL(control->state, USCHED_ATTACHMENT_DAEMON);
+	while (control->state == USCHED_ATTACHMENT_DAEMON && passes < 2000) {
+		skew_ns += 10000000;
+		pass();
+		passes++;
+	}
+	CU_ASSERT_EQUAL(passes, 499);
+	CU_ASSERT_EQUAL(control->state, USCHED_ATTACHMENT_EMBEDDED);
+	CU_ASSERT_EQUAL(host.cpus[0], 0x7);
+	finish();
+	daemon_stop();
+	remove_directory();
+}
+
+static void a_lying_daemon_is_not_believed(void)
+{
+	make_directory();
+	start(directory);
+	daemon_start();
+	for (enum lie lie = LIE_SESSION; lie <= LIE_SWAPPED; lie++) {
+		CU_ASSERT_EQUAL_FATAL(daemon_hear(), 0);
+		daemon_welcome(lie, 0x1);
+		CU_ASSERT_EQUAL(control->state, USCHED_ATTACHMENT_EMBEDDED);
+		CU_ASSERT_EQUAL(host.cpus[0], 0x7);
+		skew_ns += UINT64_C(60000000000);	/* past the pause */
+	}
+	/* One that says nothing: after a second we go on looking. */
+	CU_ASSERT_EQUAL_FATAL(daemon_hear(), 0);
+	CU_ASSERT_EQUAL(control->state, USCHED_ATTACHMENT_ATTACHING);
+	skew_ns += UINT64_C(1100000000);
+	pass();
+	CU_ASSERT_EQUAL(control->state, USCHED_ATTACHMENT_EMBEDDED);
+	CU_ASSERT_TRUE(control->retry_ns > usched_clock_now_ns() + skew_ns);
+	finish();
+	daemon_stop();
+	remove_directory();
+}
+
+static void a_quantum_set_before_welcome_is_not_lost(void)
+{
+	union usched_message_any message;
+
+	make_directory();
+	start(directory);
+	daemon_start();
+	CU_ASSERT_EQUAL_FATAL(daemon_hear(), 0);
+	CU_ASSERT_EQUAL(hello.hello.quantum_ns, 10000000);
+	set(&message, "quantum", 4000000, 0);
+	CU_ASSERT_EQUAL(message.header.type, USCHED_MESSAGE_SET_REPLY);
+	/* It takes its word back by hanging up, and comes again. */
+	CU_ASSERT_EQUAL(usched_message_receive(daemon_end, &hello, NULL, NULL), -ECONNRESET);
+	CU_ASSERT_EQUAL_FATAL(daemon_hear(), 0);
+	CU_ASSERT_EQUAL(hello.hello.quantum_ns, 4000000);
+	daemon_welcome(NO_LIE, 0x1);
+	CU_ASSERT_EQUAL(control->state, USCHED_ATTACHMENT_DAEMON);
+	CU_ASSERT_EQUAL(host.quantum_ns, 4000000);
+	finish();
+	daemon_stop();
+	remove_directory();
+}
+
+/* Nothing is polled for: first the directory appears, then the socket in it. */
+static void a_daemon_that_starts_later_is_found(void)
+{
+	if (getenv("USCHED_EMULATOR"))
+		USCHED_SKIP("emulator: knows no inotify for sure");
+	make_directory();
+	CU_ASSERT_EQUAL(rmdir(directory), 0);
+	active = 0;
+	start(directory);
+	CU_ASSERT_EQUAL(pass(), UINT64_MAX);
+	CU_ASSERT_EQUAL(mkdir(directory, 0755), 0);
+	attach(0x4);
+	CU_ASSERT_EQUAL(host.cpus[0], 0x4);
+	finish();
+	daemon_stop();
+	remove_directory();
+}
+
+static void another_users_daemon_is_not_used(void)
+{
+	if (getuid() != 0)
+		USCHED_SKIP("non-root: needs root to become another user");
+	make_directory();
+	start(directory);
+	daemon_start();
+	CU_ASSERT_EQUAL_FATAL(seteuid(NOBODY), 0);
+	CU_ASSERT_EQUAL(listen(daemon_listener, 8), 0);
+	CU_ASSERT_EQUAL_FATAL(seteuid(0), 0);
+	for (int i = 0; i < 20; i++)
+		pass();
+	CU_ASSERT_EQUAL(control->state, USCHED_ATTACHMENT_EMBEDDED);
+	daemon_end = accept4(daemon_listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (daemon_end >= 0)
+		CU_ASSERT_EQUAL(usched_message_receive(daemon_end, &hello, NULL, NULL), -ECONNRESET);
+	finish();
+	daemon_stop();
+	remove_directory();
+}
+
+static void two_runtimes_of_a_process_have_two_names(void)
+{
+	struct usched_control *first;
+	struct sockaddr_un address;
+	socklen_t bytes;
+	int end = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	start(NULL);
+	first = control;
+	start(NULL);
+	usched_address_embedded(&address, &bytes, getuid(), getpid(), 2);
+	CU_ASSERT_EQUAL(connect(end, (struct sockaddr *)&address, bytes), 0);
+	close(end);
+	finish();
+	usched_control_destroy(first);
+	usched_control_destroy(NULL);
+}
+
+static const struct usched_test tests[] = {
+	{ "it_starts_alone_with_what_it_may_use", it_starts_alone_with_what_it_may_use },
+	{ "an_active_runtime_publishes_an_idle_one_once", an_active_runtime_publishes_an_idle_one_once },
+	{ "open_gives_the_pair_to_read", open_gives_the_pair_to_read },
+	{ "set_changes_the_quantum_and_nothing_wrong_does",
+	  set_changes_the_quantum_and_nothing_wrong_does },
+	{ "fibers_come_as_a_sealed_file", fibers_come_as_a_sealed_file },
+	{ "nonsense_is_refused_in_words", nonsense_is_refused_in_words },
+	{ "silent_observers_cost_nothing", silent_observers_cost_nothing },
+	{ "another_user_learns_and_changes_nothing", another_user_learns_and_changes_nothing },
+	{ "it_attaches_obeys_and_goes_on_alone", it_attaches_obeys_and_goes_on_alone },
+	{ "demand_is_told_when_it_changes", demand_is_told_when_it_changes },
+	{ "a_lease_ends_after_500_active_passes", a_lease_ends_after_500_active_passes },
+	{ "a_lying_daemon_is_not_believed", a_lying_daemon_is_not_believed },
+	{ "a_quantum_set_before_welcome_is_not_lost", a_quantum_set_before_welcome_is_not_lost },
+	{ "a_daemon_that_starts_later_is_found", a_daemon_that_starts_later_is_found },
+	{ "another_users_daemon_is_not_used", another_users_daemon_is_not_used },
+	{ "two_runtimes_of_a_process_have_two_names", two_runtimes_of_a_process_have_two_names },
+};
+
+int main(void)
+{
+	daemon_pair.grant.descriptor = -1;
+	daemon_pair.report.descriptor = -1;
+	return usched_test_main("control", tests, sizeof(tests) / sizeof(tests[0]));
+}
