@@ -202,6 +202,12 @@ detached()	# PID
 	[ "$(attachment "$1")" != daemon ]
 }
 
+# A cgroup's CPU quota lets a runtime have fewer workers than there are CPUs to be counted.
+quota_binds()	# PID
+{
+	[ "$(schedctl show "$1" --json | value cgroup_quota)" = true ]
+}
+
 listed()	# PID
 {
 	schedctl list --json | tr -d ' \n' | grep -q "\"pid\":$1[,}]"
