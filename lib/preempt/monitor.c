@@ -19,6 +19,7 @@
 
 enum {
 	LOW_TURN_NS = 10000000,		/* one fiber of low priority each */
+	LATE_NS = 4000000,		/* that a tick may be late	*/
 	STILL_PERCENT = 10,		/* of a pass: a clock that moved less stood still */
 };
 
@@ -140,6 +141,7 @@ static void look_at(struct usched_scheduler *scheduler, struct usched_worker *wo
 						   memory_order_relaxed);
 	uint64_t ticks = atomic_load_explicit(&worker->counters.ticks, memory_order_relaxed);
 	uint64_t quantum_ns = atomic_load_explicit(&scheduler->quantum_ns, memory_order_relaxed);
+	struct usched_fiber *fiber;
 	uint64_t ran_ns, passed_ns;
 
 	atomic_store_explicit(&worker->poll_due, true, memory_order_relaxed);
@@ -161,14 +163,19 @@ static void look_at(struct usched_scheduler *scheduler, struct usched_worker *wo
 	}
 	if (!has_other_work(worker))
 		return;
+	/* A hint like the rest; a descriptor's memory is always there to be read. */
+	fiber = atomic_load_explicit(&owner->current, memory_order_relaxed);
 	passed_ns = now_ns - worker->seen_since_ns;
 	ran_ns = thread_clock_ns(owner) - worker->seen_clock_ns;
 	if (ran_ns < passed_ns * STILL_PERCENT / 100) {
 		/* It stood still: blocked, or the kernel gave its CPU to somebody else. */
 		if (is_blocked(owner))
 			take(scheduler, worker, owner);
-	} else if (quantum_ns && ran_ns > 2 * quantum_ns && ticks == worker->seen_ticks) {
-		/* It runs, but no tick arrives: busy in the kernel, or the signal is blocked. */
+	} else if (quantum_ns && ran_ns > 2 * quantum_ns + LATE_NS && ticks == worker->seen_ticks &&
+		   fiber && fiber->mode != USCHED_PREEMPT_NEVER) {
+		/* It runs, but no tick arrives: busy in the kernel, or the signal is blocked. On a
+		   virtual machine time that the host took counts as run, so a tick may be late. A
+		   fiber that is never preempted loses its worker only when it is blocked. */
 		take(scheduler, worker, owner);
 	}
 }
