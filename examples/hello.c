@@ -3,17 +3,19 @@
 #include <stdio.h>
 #include <usched/usched.h>
 
-static void *spin(void *done)		/* never yields, never blocks */
+static atomic_int done;
+
+static void *spin(void *argument)
 {
-	while (!atomic_load((atomic_int *)done))
+	while (!done)		/* never yields, never blocks */
 		;
-	return NULL;
+	return argument;
 }
 
-static void *greet(void *done)
+static void *greet(void *text)
 {
-	puts("hello from beside an endless loop");
-	atomic_store((atomic_int *)done, 1);
+	puts(text);
+	done = 1;
 	return NULL;
 }
 
@@ -21,13 +23,11 @@ int main(void)
 {
 	struct usched_runtime_options options = USCHED_RUNTIME_OPTIONS_INIT;
 	struct usched_runtime *runtime;
-	atomic_int done = 0;
 
-	options.workers = 1;		/* one CPU for both */
-	if (usched_runtime_create(&runtime, &options) != 0)
-		return 1;
-	if (usched_spawn(runtime, NULL, spin, &done, NULL) != 0 ||
-	    usched_spawn(runtime, NULL, greet, &done, NULL) != 0)
+	options.workers = 1;	/* one CPU for both fibers */
+	if (usched_runtime_create(&runtime, &options) != 0 ||
+	    usched_spawn(runtime, NULL, spin, NULL, NULL) != 0 ||
+	    usched_spawn(runtime, NULL, greet, "hello from beside an endless loop", NULL) != 0)
 		return 1;
 	return usched_runtime_destroy(runtime, USCHED_FOREVER) != 0;
 }

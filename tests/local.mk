@@ -100,6 +100,10 @@ fuzz:
 	@echo "the fuzzers need ./configure --enable-fuzz CC=clang" >&2; exit 1
 endif
 
+# The documents: examples compiled and run, names that exist
+test_scripts += tests/check-docs.sh tests/man-examples.sh
+EXTRA_DIST += README.md HACKING.md DESIGN.md CHANGELOG.md
+
 TEST_EXTENSIONS = .sh
 
 if HAVE_CUNIT

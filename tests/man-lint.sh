@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # Proves that the manual is whole: each public function has a page that a reader finds by its name,
-# each name on a page is a function, each page has the sections that we promise, and mandoc finds
-# nothing to warn of. Runs from anywhere, without arguments.
+# each name on a page is a function, each page has the sections that we promise and is installed,
+# and mandoc finds nothing to warn of. Runs from anywhere, without arguments.
 #
 # A page of several functions has the name of one; the others are files of one line, `.so man3/...`,
 # so that man(1) finds them without an index.
@@ -11,12 +11,26 @@ set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
 cd "$top"
-bad=0
+failed=0
+errors=$(mktemp)
+trap 'rm -f "$errors"' EXIT INT TERM
+export LC_ALL=C
 
 complain()
 {
-	echo "FAIL man: $1"
-	bad=1
+	echo "$1" >> "$errors"
+}
+
+verdict()	# NAME
+{
+	if [ -s "$errors" ]; then
+		echo "FAIL $1: $(head -n 1 "$errors")"
+		sed '1d; s/^/     /' "$errors"
+		failed=1
+	else
+		echo "ok $1"
+	fi
+	: > "$errors"
 }
 
 # The names that a page's NAME section lists.
@@ -32,10 +46,17 @@ functions=$(awk '
 		sub(/\(.*/, "")
 		sub(/.*[ *]/, "")
 		print
-	}' include/usched/*.h | LC_ALL=C sort -u)
+	}' include/usched/*.h | sort -u)
 if [ -z "$functions" ]; then
 	complain "no function found in include/usched"
 fi
+
+pages=
+for page in man/*.[1-8]; do
+	if ! grep -q '^\.so ' "$page"; then
+		pages="$pages $page"
+	fi
+done
 
 for function in $functions; do
 	page=man/$function.3
@@ -58,6 +79,38 @@ for function in $functions; do
 		complain "$page has no synopsis of $function"
 	fi
 done
+verdict functions_have_pages
+
+for page in $pages; do
+	case $page in *.3) ;; *) continue ;; esac
+	for name in $(names_of "$page"); do
+		if ! echo "$functions" | grep -qx "$name"; then
+			complain "$page tells of $name, which no public header declares"
+		fi
+		if [ ! -f "man/$name.3" ]; then
+			complain "$page lists $name, and man/$name.3 does not exist"
+		fi
+	done
+	for section in NAME LIBRARY SYNOPSIS DESCRIPTION 'RETURN VALUES' EXAMPLES ERRORS 'SEE ALSO'; do
+		if ! grep -qx "\.Sh $section" "$page"; then
+			complain "$page lacks the section $section"
+		fi
+	done
+done
+verdict pages_tell_of_functions
+
+for page in $pages; do
+	for other in $(sed -n 's/^\.Xr \([^ ]*\) \([1-8]\).*/\1.\2/p' "$page" | sort -u); do
+		case $other in
+		usched[._]*|uschedd.*|schedctl.*)
+			if [ ! -f "man/$other" ]; then
+				complain "$page points to $other, which does not exist"
+			fi
+			;;
+		esac
+	done
+done
+verdict references_exist
 
 for page in man/*.[1-8]; do
 	if ! grep -q 'SPDX-License-Identifier: MIT' "$page"; then
@@ -66,53 +119,15 @@ for page in man/*.[1-8]; do
 	if ! grep -q "$page" ./*/local.mk; then
 		complain "$page is in no local.mk, so it would not be installed"
 	fi
-	if grep -q '^\.so ' "$page"; then
-		continue
-	fi
-	case $page in
-	*.3)
-		for name in $(names_of "$page"); do
-			if ! echo "$functions" | grep -qx "$name"; then
-				complain "$page tells of $name, which no public header declares"
-			fi
-			if [ ! -f "man/$name.3" ]; then
-				complain "$page lists $name, and man/$name.3 does not exist"
-			fi
-		done
-		for section in NAME LIBRARY SYNOPSIS DESCRIPTION 'RETURN VALUES' EXAMPLES ERRORS \
-			'SEE ALSO'; do
-			if ! grep -qx "\.Sh $section" "$page"; then
-				complain "$page lacks the section $section"
-			fi
-		done
-		;;
-	esac
-	# Each page of ours that this one points to exists.
-	sed -n 's/^\.Xr \([^ ]*\) \([1-8]\).*/\1.\2/p' "$page" | sort -u | while read -r other; do
-		case $other in
-		usched[._]*)
-			if [ ! -f "man/$other" ]; then
-				echo "FAIL man: $page points to $other, which does not exist"
-				exit 1
-			fi
-			;;
-		esac
-	done || bad=1
 done
+verdict pages_are_installed
 
 if ! command -v mandoc > /dev/null; then
-	if [ "$bad" = 0 ]; then
-		echo "SKIP: no-tool: mandoc is not installed, so the pages were not linted"
-		exit 77
-	fi
-	exit 1
+	echo "skip mandoc: no-tool: mandoc is not installed"
+	exit "$failed"
 fi
-for page in man/*.[1-8]; do
-	if grep -q '^\.so ' "$page"; then
-		continue
-	fi
-	if ! mandoc -T lint -W warning "$page"; then
-		complain "mandoc warns of $page"
-	fi
+for page in $pages; do
+	mandoc -T lint -W warning "$page" >> "$errors" 2>&1 || true
 done
-exit "$bad"
+verdict mandoc
+exit "$failed"

@@ -238,4 +238,26 @@ USCHED_SANITIZE_INLINE void usched_sanitize_stack_unregister(unsigned int id)
 #endif
 }
 
+/**
+ * usched_sanitize_release() - what was written so far is handed over with @object
+ * usched_sanitize_acquire() - @object was taken over, from a structure that sanitizers cannot see into
+ *
+ * For queues of a library that was built without ThreadSanitizer.
+ */
+USCHED_SANITIZE_INLINE void usched_sanitize_release(void *object)
+{
+	(void)object;
+#ifdef USCHED_SANITIZE_THREAD
+	__tsan_release(object);
+#endif
+}
+
+USCHED_SANITIZE_INLINE void usched_sanitize_acquire(void *object)
+{
+	(void)object;
+#ifdef USCHED_SANITIZE_THREAD
+	__tsan_acquire(object);
+#endif
+}
+
 #endif /* USCHED_ARCH_SANITIZE_H */

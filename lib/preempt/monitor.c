@@ -145,7 +145,7 @@ static void look_at(struct usched_scheduler *scheduler, struct usched_worker *wo
 	uint64_t ran_ns, passed_ns;
 
 	atomic_store_explicit(&worker->poll_due, true, memory_order_relaxed);
-	if (!owner)
+	if (!owner || !atomic_load_explicit(&owner->ready, memory_order_acquire))
 		return;
 	if (owner != worker->seen_owner || dispatches != worker->seen_dispatches ||
 	    atomic_load_explicit(&owner->in_runtime, memory_order_relaxed)) {
@@ -216,7 +216,7 @@ void usched_monitor_kick(struct usched_worker *worker)
 {
 	struct usched_carrier *owner = atomic_load_explicit(&worker->owner, memory_order_relaxed);
 
-	if (owner)
+	if (owner && atomic_load_explicit(&owner->ready, memory_order_acquire))
 		send_tick(owner);
 	usched_wake_worker(worker);
 }
@@ -228,7 +228,8 @@ void usched_monitor_tick_all(struct usched_scheduler *scheduler)
 	for (uint32_t i = 0; i < count; i++) {
 		struct usched_carrier *carrier = &scheduler->carriers[i];
 
-		if (carrier->tick_kind == USCHED_TICK_TIMERFD && carrier->tid &&
+		if (atomic_load_explicit(&carrier->ready, memory_order_acquire) &&
+		    carrier->tick_kind == USCHED_TICK_TIMERFD &&
 		    !atomic_load_explicit(&carrier->in_runtime, memory_order_relaxed))
 			send_tick(carrier);
 	}

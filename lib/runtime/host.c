@@ -69,10 +69,12 @@ static void publish_worker(struct usched_worker *worker, struct usched_report_wo
 	PUT(slot->cpu, worker->cpu);
 	PUT(slot->node, worker->node);
 	PUT(slot->state, state);
-	PUT(slot->carrier_tid, state != USCHED_WORKER_DORMANT && owner ? (uint32_t)owner->tid : 0);
+	PUT(slot->carrier_tid, state != USCHED_WORKER_DORMANT && owner &&
+			       atomic_load_explicit(&owner->ready, memory_order_acquire) ?
+			       (uint32_t)owner->tid : 0);
 	PUT(slot->grant_acked, worker->grant_acked);
 	PUT(slot->runnable, queued(worker));
-	PUT(slot->timers, worker->timers.count);
+	PUT(slot->timers, GET(worker->timers.length));
 	PUT(slot->fiber, fiber ? GET(fiber->id) : 0);
 	PUT(slot->run_start_ns, fiber ? worker->seen_since_ns : 0);
 	PUT(slot->oldest_ready_ns, queued(worker) ? worker->seen_since_ns : 0);
@@ -154,8 +156,10 @@ static void apply_quantum(struct usched_runtime *runtime, uint64_t quantum_ns)
 			      usched_cycles_from_ns(&runtime->rate, quantum_ns),
 			      memory_order_relaxed);
 	atomic_store_explicit(&scheduler->quantum_ns, quantum_ns, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst);	/* [Q1] of threads.c */
 	for (uint32_t i = 0; i < count; i++) {
-		if (scheduler->carriers[i].tid)
+		/* One that is not ready yet reads the new quantum when it opens its tick. */
+		if (atomic_load_explicit(&scheduler->carriers[i].ready, memory_order_acquire))
 			usched_tick_set(&scheduler->carriers[i], quantum_ns);
 	}
 	if (runtime->tick_timerfd >= 0) {
@@ -245,7 +249,7 @@ void usched_reconcile(struct usched_runtime *runtime)
 
 		if (!is_granted(runtime, worker)) {
 			all_stopped &= dormant;
-			if (dormant && GET(worker->descriptors_watched) + worker->timers.count > 0)
+			if (dormant && GET(worker->descriptors_watched) + GET(worker->timers.length) > 0)
 				adopt(guardian, worker);
 			continue;
 		}

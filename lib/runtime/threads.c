@@ -67,6 +67,12 @@ static void *carrier_thread(void *argument)
 		runtime->tick_cost_ns = usched_tick_cost_ns(carrier, cycles_to_ns);
 		pthread_sigmask(SIG_SETMASK, &old, NULL);
 	}
+	atomic_store_explicit(&carrier->ready, true, memory_order_release);	/* -> monitor */
+	/* [Q1] ready, fence, load the quantum | apply: store the quantum, fence, load ready.
+	   A change between the opening of the tick and `ready` is seen by one of the two. */
+	atomic_thread_fence(memory_order_seq_cst);
+	usched_tick_set(carrier, atomic_load_explicit(&runtime->scheduler.quantum_ns,
+						      memory_order_relaxed));
 	usched_carrier_main(carrier);
 	usched_carrier_self_set(NULL);
 	usched_tick_close(carrier);

@@ -131,8 +131,9 @@ void usched_spare_push(struct usched_carrier *carrier)
 	struct usched_scheduler *scheduler = carrier->scheduler;
 	uint32_t cpu = atomic_load_explicit(&carrier->cpu, memory_order_relaxed);
 
-	/* Relaxed: a count for the monitor and observers. */
-	atomic_fetch_add_explicit(&scheduler->spare_count, 1, memory_order_relaxed);
+	/* A count for the monitor and observers; release -> create's acquire, which waits for the
+	   first carriers by it. */
+	atomic_fetch_add_explicit(&scheduler->spare_count, 1, memory_order_release);
 	for (uint32_t i = 0; i < scheduler->worker_count; i++) {
 		struct usched_worker *worker = &scheduler->workers[i];
 

@@ -31,6 +31,7 @@ static inline bool usched_inbox_empty(struct usched_inbox *inbox)
 /* Callable from: any thread inside or outside the runtime, signal handler on a carrier. */
 static inline void usched_inbox_push(struct usched_inbox *inbox, struct usched_fiber *fiber)
 {
+	usched_sanitize_release(fiber);
 	cds_wfcq_node_init(&fiber->node);
 	cds_wfcq_enqueue(__cds_wfcq_head_cast(&inbox->head), &inbox->tail, &fiber->node);
 }
@@ -47,6 +48,7 @@ static inline struct usched_fiber *usched_inbox_pop(struct usched_inbox *inbox)
 	atomic_flag_clear_explicit(&inbox->consumer, memory_order_release);	/* -> test_and_set */
 	if (node == NULL || node == CDS_WFCQ_WOULDBLOCK)
 		return NULL;
+	usched_sanitize_acquire(caa_container_of(node, struct usched_fiber, node));
 	return caa_container_of(node, struct usched_fiber, node);
 }
 

@@ -191,7 +191,8 @@ struct usched_carrier {
 	_Atomic uint32_t cpu;			/* of its affinity; written by who gives it work */
 	pthread_t thread;
 	clockid_t clock;
-	bool started;
+	_Atomic bool ready;			/* release by its thread -> acquire: tid, clock and
+						   tick are set				*/
 
 	/* The tick, L5. */
 	int tick_kind;

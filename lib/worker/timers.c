@@ -70,6 +70,7 @@ static void sift_down(struct usched_timer_entry *heap, uint32_t count, uint32_t 
 
 static void publish_first(struct usched_timers *timers)
 {
+	atomic_store_explicit(&timers->length, timers->count, memory_order_relaxed);
 	atomic_store_explicit(&timers->first_ns,
 			      timers->count ? timers->entries[0].deadline_ns : UINT64_MAX,
 			      memory_order_relaxed);

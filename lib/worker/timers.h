@@ -49,6 +49,7 @@ struct usched_timers {
 	uint32_t capacity;
 	uint32_t sweep_at;			/* sweep when count reaches this	*/
 	struct usched_timer_entry *entries;
+	_Atomic uint32_t length;			/* = count, for observers; relaxed	*/
 	_Atomic uint64_t first_ns;		/* of the heap; UINT64_MAX: empty. Relaxed: the
 						   owner wrote it, others only peek		*/
 };

@@ -1,0 +1,63 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Proves that the documents are true where a program can tell: the program in README.md is
+# examples/hello.c, each file and folder that a document names is there, and usched(7) lists exactly
+# the environment variables that the code reads. Runs from anywhere, without arguments.
+set -eu
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+cd "$top"
+failed=0
+scratch=$(mktemp -d)
+errors=$scratch/errors
+: > "$errors"
+trap 'rm -rf "$scratch"' EXIT INT TERM
+export LC_ALL=C
+
+verdict()	# NAME
+{
+	if [ -s "$errors" ]; then
+		echo "FAIL $1: $(head -n 1 "$errors")"
+		sed '1d; s/^/     /' "$errors"
+		failed=1
+	else
+		echo "ok $1"
+	fi
+	: > "$errors"
+}
+
+sed -n '/^```c$/,/^```$/p' README.md | sed '/^```/d' > "$scratch/hello.c"
+if ! diff -u examples/hello.c "$scratch/hello.c" > "$scratch/diff"; then
+	echo "the program in README.md is not examples/hello.c" >> "$errors"
+	cat "$scratch/diff" >> "$errors"
+fi
+verdict readme_program
+
+# A name in backquotes that begins with a folder of ours. Placeholders (<module>, *) are no names.
+for document in *.md; do
+	tr '\n' ' ' < "$document" | tr '`' '\n' |
+		grep -E '^(lib|include|daemon|ctl|examples|bench|man|tests|scripts)/[A-Za-z0-9_./-]*$' |
+		sort -u > "$scratch/paths" || true
+	# Words that stand in a code block count too: "lib/worker/ring.h  what it is".
+	sed -n '/^```/,/^```$/p' "$document" |
+		grep -Eo '(^|[ 	])(lib|include|daemon|ctl|examples|bench|man|tests|scripts)/[A-Za-z0-9_./-]+' |
+		tr -d ' \t' | sort -u >> "$scratch/paths" || true
+	while read -r path; do
+		if [ ! -e "$path" ]; then
+			echo "$document names $path, which does not exist" >> "$errors"
+		fi
+	done < "$scratch/paths"
+done
+verdict paths_exist
+
+# A variable is read by its name in a string: getenv("USCHED_X"), usched_environment_...("USCHED_X").
+grep -rhoE 'env[a-z_]*\("USCHED_[A-Z_]+"' lib daemon ctl --include='*.c' --include='*.h' |
+	grep -oE 'USCHED_[A-Z_]+' | sort -u > "$scratch/read" || true
+sed -n 's/^\.It Ev \(USCHED_[A-Z_]*\).*/\1/p' man/usched.7 | sort -u > "$scratch/told"
+comm -23 "$scratch/read" "$scratch/told" |
+	sed 's/$/ is read by the code, and man\/usched.7 does not tell of it/' >> "$errors"
+comm -13 "$scratch/read" "$scratch/told" |
+	sed 's/$/ is in man\/usched.7, and no code reads it/' >> "$errors"
+verdict environment
+exit "$failed"

@@ -1,0 +1,107 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Takes every program out of the section EXAMPLES of every page of section 3 and 7, builds it against
+# the build tree with warnings as errors, runs it and expects exit code 0. Also the hello program of
+# the README is built so. A page of section 3 without a program fails.
+#
+# A program is a literal display (.Bd -literal to .Ed) that defines main(). With arguments, only the
+# pages named are tried: man-examples.sh man/usched_join.3
+set -eu
+
+src=${USCHED_SRCDIR:-$(cd "$(dirname "$0")/.." && pwd)}
+build=${USCHED_BUILDDIR:-$(pwd)}
+if [ ! -f "$build/libusched.la" ]; then
+	echo "FAIL examples: $build/libusched.la is not there; run make, then this in the build folder" >&2
+	exit 1
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# The value of a variable of the build, so that the programs get what the library was built with.
+variable()
+{
+	sed -n "s/^$1 = //p" "$build/Makefile" | tail -n 1
+}
+cc=$(variable CC)
+flags="$(variable CPPFLAGS) $(variable CFLAGS) $(variable SAN_CFLAGS)"
+link_flags=$(variable LDFLAGS)
+
+# Each program of a page goes to WORK/PAGE-N.c, as a reader sees it: \e is a backslash, \& is nothing
+# and \- is a hyphen.
+extract()
+{
+	awk -v prefix="$work/$(basename "$1")" '
+	function finish()
+	{
+		if (text ~ /(^|\n)main\(|[ \t]main\(/) {
+			count++
+			printf "%s", text > (prefix "-" count ".c")
+			close(prefix "-" count ".c")
+		}
+	}
+	/^\.Sh / { inside = ($2 == "EXAMPLES") }
+	inside && /^\.Bd -literal/ { display = 1; text = ""; next }
+	inside && display && /^\.Ed/ { display = 0; finish(); next }
+	inside && display {
+		line = $0
+		gsub(/\\&/, "", line)
+		gsub(/\\-/, "-", line)
+		gsub(/\\e/, "\\", line)
+		text = text line "\n"
+	}' "$1"
+}
+
+try()		# NAME SOURCE
+{
+	tried=$((tried + 1))
+	# shellcheck disable=SC2086 # lists of words
+	if ! "$build/libtool" --silent --tag=CC --mode=link $cc $flags -std=gnu11 -Wall -Wextra \
+		-Werror -I"$src/include" -o "$work/program" "$2" $link_flags \
+		"$build/libusched.la" > "$work/log" 2>&1; then
+		echo "FAIL $1: does not build"
+		cat "$work/log"
+		bad=1
+		return
+	fi
+	status=0
+	sh "$src/tests/launch" "$work/program" > "$work/log" 2>&1 < /dev/null || status=$?
+	if [ "$status" -ne 0 ]; then
+		echo "FAIL $1: exit code $status"
+		cat "$work/log"
+		bad=1
+		return
+	fi
+	echo "ok $1"
+}
+
+bad=0
+tried=0
+if [ $# -eq 0 ]; then
+	try hello "$src/examples/hello.c"
+	set -- "$src"/man/*.[37]
+fi
+for page in "$@"; do
+	if grep -q '^\.so ' "$page"; then
+		continue
+	fi
+	extract "$page"
+	name=$(basename "$page")
+	found=0
+	for program in "$work/$name"-*.c; do
+		if [ -f "$program" ]; then
+			found=1
+			try "$(basename "$program" .c)" "$program"
+		fi
+	done
+	if [ "$found" = 0 ] && [ "${name%.3}" != "$name" ]; then
+		echo "FAIL $name: its section EXAMPLES has no program"
+		bad=1
+	fi
+done
+if [ "$tried" = 0 ]; then
+	echo "FAIL examples: no program was found"
+	bad=1
+fi
+exit "$bad"
