@@ -104,7 +104,7 @@ static int send_response(struct connection *connection, const struct response *r
 static void linger(struct connection *connection)
 {
 	uint64_t deadline = serve_after(CONNECTION_LINGER_SECONDS * SECOND);
-	size_t got, total = 0;
+	size_t got = 0, total = 0;
 
 	if (shutdown(connection->descriptor, SHUT_WR) != 0)
 		return;
