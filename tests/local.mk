@@ -32,6 +32,7 @@ test_programs += tests/t_table tests/t_topology tests/t_stack tests/t_overflow
 test_programs += tests/t_fiber tests/t_sync tests/t_preempt tests/t_io
 
 # L4 worker
+test_programs += tests/t_ring tests/t_timers
 
 # L5 preempt
 
@@ -43,7 +44,7 @@ test_programs += tests/t_fiber tests/t_sync tests/t_preempt tests/t_io
 test_programs += tests/t_shm
 
 # L10 runtime
-test_programs += tests/t_control
+test_programs += tests/t_settings tests/t_control
 tests_t_control_SOURCES = tests/t_control.c tests/fake_host.h
 
 # daemon
