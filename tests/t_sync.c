@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <usched/usched.h>
@@ -107,13 +108,18 @@ static void many_to_many_loses_nothing(void)
 		atomic_store(&received_count, 0);
 		CU_ASSERT_EQUAL(usched_channel_create(&channel, sizeof(uint64_t), capacity), 0);
 		for (uintptr_t i = 0; i < PARTIES; i++) {
-			usched_spawn(runtime, &senders[i], sends_many, (void *)i, NULL);
-			usched_spawn(runtime, &receivers[i], receives_many, NULL, NULL);
+			CU_ASSERT_EQUAL(usched_spawn(runtime, &senders[i], sends_many, (void *)i, NULL), 0);
+			CU_ASSERT_EQUAL(usched_spawn(runtime, &receivers[i], receives_many, NULL, NULL), 0);
 		}
 		pthread_create(&thread_sends, NULL, sends_many, (void *)PARTIES);
 		pthread_create(&thread_receives, NULL, receives_many, NULL);
-		for (unsigned int i = 0; i < PARTIES; i++)
-			CU_ASSERT_EQUAL(usched_join(senders[i], NULL, SOON), 0);
+		for (unsigned int i = 0; i < PARTIES; i++) {
+			int error = usched_join(senders[i], NULL, SOON);
+
+			CU_ASSERT_EQUAL(error, 0);
+			if (error)
+				printf("info: join gave %d\n", error);
+		}
 		pthread_join(thread_sends, NULL);
 		CU_ASSERT_EQUAL(usched_channel_close(channel), 0);
 		for (unsigned int i = 0; i < PARTIES; i++)
