@@ -76,7 +76,7 @@ static void perf_ticks_stop_a_loop(void)
 	struct usched_runtime *runtime = start(USCHED_TICK_PERF, 1000000);
 
 	if (!runtime)
-		USCHED_SKIP("no perf events here");
+		USCHED_SKIP("no-perf: perf_event_open is denied");
 	three_loops_and_a_sleeper(runtime);
 }
 
