@@ -18,7 +18,7 @@
 #include "harness.h"
 #include "usched/client.h"
 
-#define TIMEOUT_NS UINT64_C(200000000)
+#define TIMEOUT_NS UINT64_C(1000000000)
 
 static char directory[64];
 

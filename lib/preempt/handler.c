@@ -63,6 +63,11 @@ static void decide(struct usched_carrier *carrier, uintptr_t pc)
 		usched_surrender(carrier);
 		return;
 	}
+	/* A tick that was on its way when preemption was switched off. */
+	if (atomic_load_explicit(&scheduler->quantum_ns, memory_order_relaxed) == 0) {
+		usched_count(&worker->counters.tick_young);
+		return;
+	}
 	if (dispatches != carrier->tick_dispatches) {					/* 5 */
 		carrier->tick_dispatches = dispatches;
 		carrier->slice_start_cycles = usched_cycles();
@@ -114,11 +119,13 @@ void usched_preempt_pending(struct usched_carrier *carrier)
 	atomic_store_explicit(&carrier->pending, false, memory_order_relaxed);
 	usched_enter_carrier(carrier);
 	if (usched_current(carrier)->mode != USCHED_PREEMPT_NEVER) {
+		bool off = atomic_load_explicit(&carrier->scheduler->quantum_ns,
+						memory_order_relaxed) == 0;
 		struct usched_worker *worker = usched_owned(carrier);
 
 		if (atomic_load_explicit(&worker->revoked, memory_order_relaxed))
 			usched_surrender(carrier);
-		else
+		else if (!off)
 			usched_hand_off(carrier, false);
 	}
 	atomic_store_explicit(&carrier->in_runtime, 0, memory_order_release);	/* [P2] */

@@ -170,16 +170,25 @@ void usched_tick_set(struct usched_carrier *carrier, uint64_t quantum_ns)
 
 void usched_tick_start(struct usched_carrier *carrier)
 {
-	uint64_t quantum_ns = atomic_load_explicit(&carrier->scheduler->quantum_ns,
-						   memory_order_relaxed);
+	uint64_t quantum_ns;
 
 	if (carrier->tick_kind == USCHED_TICK_TIMER) {
 		atomic_store_explicit(&carrier->tick_armed, true, memory_order_relaxed);
 		atomic_store_explicit(&carrier->tick_fast, false, memory_order_relaxed);
-		timer_set(carrier, quantum_ns);
+		/* [Q1] armed, fence, load the quantum | apply: store the quantum, fence, load armed.
+		   If it changed while we set the timer, the one who set it last may be us. */
+		do {
+			atomic_thread_fence(memory_order_seq_cst);
+			quantum_ns = atomic_load_explicit(&carrier->scheduler->quantum_ns,
+							  memory_order_relaxed);
+			timer_set(carrier, quantum_ns);
+			atomic_thread_fence(memory_order_seq_cst);
+		} while (atomic_load_explicit(&carrier->scheduler->quantum_ns,
+					      memory_order_relaxed) != quantum_ns);
 	} else if (atomic_load_explicit(&carrier->tick_fast, memory_order_relaxed)) {
 		atomic_store_explicit(&carrier->tick_fast, false, memory_order_relaxed);
-		set_period(carrier, quantum_ns);
+		set_period(carrier, atomic_load_explicit(&carrier->scheduler->quantum_ns,
+							 memory_order_relaxed));
 	}
 }
 
