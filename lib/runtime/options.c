@@ -136,10 +136,10 @@ static int read_environment(struct usched_settings *settings)
 		return refuse(error);
 	if (found)
 		settings->embedded = value == 1;
-	text = getenv("USCHED_SIGNAL");
-	if (text && parse_signal(text, &settings->signal))
+	text = secure_getenv("USCHED_SIGNAL");
+	if (text && *text && parse_signal(text, &settings->signal))
 		return refuse("USCHED_SIGNAL is no signal; give a name such as SIGURG, or a number below the real-time ones");
-	text = getenv("USCHED_SOCKET");
+	text = secure_getenv("USCHED_SOCKET");
 	if (text && *text)
 		settings->socket_directory = text;
 	return 0;
