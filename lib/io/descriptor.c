@@ -8,10 +8,16 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include "base/spinlock.h"
 #include "io/descriptor.h"
 #include "sync/wait.h"
 
 enum { WORD_EMPTY, WORD_READY, WORD_CLOSED, DESCRIPTORS_LIMIT = 1 << 20 };
+
+/* Every scheduler with a table of descriptors, by its number, under the lock. */
+static struct usched_spinlock tables_lock = USCHED_SPINLOCK_INIT(USCHED_RANK_RUNTIME);
+static struct usched_scheduler *tables[USCHED_RUNTIMES_MAX + 1];
+static _Atomic uint32_t table_count;	/* relaxed: who has used a descriptor there knows of it */
 
 int usched_descriptors_init(struct usched_scheduler *scheduler)
 {
@@ -26,14 +32,23 @@ int usched_descriptors_init(struct usched_scheduler *scheduler)
 	if (memory == MAP_FAILED)
 		return -ENOMEM;
 	scheduler->descriptors = memory;
+	usched_spinlock_lock(&tables_lock);
+	tables[scheduler->number] = scheduler;
+	atomic_fetch_add_explicit(&table_count, 1, memory_order_relaxed);
+	usched_spinlock_unlock(&tables_lock);
 	return 0;
 }
 
 void usched_descriptors_destroy(struct usched_scheduler *scheduler)
 {
-	if (scheduler->descriptors)
-		munmap(scheduler->descriptors,
-		       scheduler->descriptors_max * sizeof(struct usched_descriptor));
+	if (!scheduler->descriptors)
+		return;
+	usched_spinlock_lock(&tables_lock);
+	tables[scheduler->number] = NULL;
+	atomic_fetch_sub_explicit(&table_count, 1, memory_order_relaxed);
+	usched_spinlock_unlock(&tables_lock);
+	munmap(scheduler->descriptors,
+	       scheduler->descriptors_max * sizeof(struct usched_descriptor));
 	scheduler->descriptors = NULL;
 }
 
@@ -196,14 +211,17 @@ out:
 	return error;
 }
 
-void usched_descriptor_close(struct usched_carrier *carrier, struct usched_scheduler *scheduler,
-			     int descriptor)
+static void close_in(struct usched_carrier *carrier, struct usched_scheduler *scheduler,
+		     int descriptor)
 {
 	struct usched_descriptor *state;
 
 	if (descriptor < 0 || (uint32_t)descriptor >= scheduler->descriptors_max)
 		return;
 	state = &scheduler->descriptors[descriptor];
+	/* Acquire <- note's release. Nobody waits in what was never used here. */
+	if (atomic_load_explicit(&state->state, memory_order_acquire) == USCHED_DESCRIPTOR_UNKNOWN)
+		return;
 	/* Release -> wait's acquire: whoever tried before must not wait. */
 	atomic_fetch_add_explicit(&state->generation, 1, memory_order_release);
 	for (unsigned int direction = 0; direction < 2; direction++) {
@@ -214,4 +232,23 @@ void usched_descriptor_close(struct usched_carrier *carrier, struct usched_sched
 			claim(carrier, scheduler, word, USCHED_WAIT_CANCELED);
 	}
 	atomic_store_explicit(&state->state, USCHED_DESCRIPTOR_UNKNOWN, memory_order_release);
+}
+
+void usched_descriptor_close(struct usched_carrier *carrier, int descriptor)
+{
+	struct usched_scheduler *own = carrier ? carrier->scheduler : NULL;
+	uint32_t others = atomic_load_explicit(&table_count, memory_order_relaxed);
+
+	if (own) {
+		close_in(carrier, own, descriptor);
+		others--;
+	}
+	if (others == 0)
+		return;
+	usched_spinlock_lock(&tables_lock);
+	for (uint32_t number = 1; number <= USCHED_RUNTIMES_MAX; number++) {
+		if (tables[number] && tables[number] != own)
+			close_in(carrier, tables[number], descriptor);
+	}
+	usched_spinlock_unlock(&tables_lock);
 }

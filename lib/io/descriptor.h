@@ -79,8 +79,15 @@ int usched_descriptor_wait(struct usched_scheduler *scheduler, int descriptor,
 			   enum usched_direction direction, enum usched_wait_kind kind,
 			   uint32_t generation, uint64_t deadline_ns);
 
-/** usched_descriptor_close() - wake who waits in it, and forget it. The caller closes it then. */
-void usched_descriptor_close(struct usched_carrier *carrier, struct usched_scheduler *scheduler,
-			     int descriptor);
+/**
+ * usched_descriptor_close() - wake who waits in it, in any runtime, and forget it
+ * @carrier:	the caller's, inside the runtime; NULL: a plain thread
+ *
+ * The caller closes it then. A descriptor is a number of the whole process: a runtime that still
+ * took it for watched would wait for ever in the next file of that number.
+ *
+ * Locks:	takes the lock of the list of runtimes, when there is another runtime than the caller's
+ */
+void usched_descriptor_close(struct usched_carrier *carrier, int descriptor);
 
 #endif /* USCHED_IO_DESCRIPTOR_H */

@@ -218,10 +218,8 @@ int usched_close(int descriptor)
 {
 	struct usched_carrier *carrier = usched_enter();
 
-	if (carrier) {
-		usched_descriptor_close(carrier, carrier->scheduler, descriptor);
-		usched_leave_here(carrier);
-	}
+	usched_descriptor_close(carrier, descriptor);
+	usched_leave_here(carrier);
 	/* Linux closes the number even when it reports an error: never try again. */
 	return close(descriptor) && errno != EINTR ? -errno : 0;
 }
