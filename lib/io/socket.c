@@ -6,6 +6,7 @@
  * descriptor. Each call is tried first, since data is often there already.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -30,8 +31,15 @@ static int begin(struct caller *caller, int descriptor)
 
 	caller->scheduler = carrier ? carrier->scheduler : NULL;
 	caller->generation = 0;
-	if (!caller->scheduler)
+	if (!caller->scheduler) {
+		/* As for fibers: else a deadline could not be kept. */
+		int flags = fcntl(descriptor, F_GETFL);
+
+		if (flags < 0 || (!(flags & O_NONBLOCK) &&
+				  fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) < 0))
+			return -errno;
 		return 0;
+	}
 	state = usched_descriptor_open(caller->scheduler, descriptor, &error);
 	if (!state)
 		return error;
