@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <usched/usched.h>
@@ -209,14 +210,20 @@ static void no_more_than_63_runtimes(void)
 	struct usched_runtime *runtimes[USCHED_RUNTIMES_MAX], *more = NULL;
 	struct usched_runtime_options options = small();
 	unsigned int count = 0, before;
+	struct rlimit limit;
 
+	/* Each needs a dozen descriptors and two for each CPU; the soft limit is often 1,024. */
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
 	/* Once for what the process keeps; while runtimes live their monitors open and close. */
 	CU_ASSERT_EQUAL_FATAL(create(&more, &options), 0);
 	CU_ASSERT_EQUAL(usched_runtime_destroy(more, SOON), 0);
 	more = NULL;
 	before = entries("/proc/self/fd");
 	options.carriers_max = 2;
-	options.tick = USCHED_TICK_TIMER;
+	/* The tick that each runtime can have: an emulator has 32 POSIX timers in all. */
+	options.tick = USCHED_TICK_TIMERFD;
 	options.fibers_max = 1000;
 	setenv("USCHED_QUANTUM_FLOOR_NS", "100000", 1);
 	while (count < USCHED_RUNTIMES_MAX && create(&runtimes[count], &options) == 0)
