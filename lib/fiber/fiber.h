@@ -64,6 +64,13 @@ enum usched_fiber_state {
 	USCHED_FIBER_DONE,
 };
 
+/* What the C++ runtime keeps for each thread of the exceptions in flight: __cxa_eh_globals of the
+   Itanium C++ ABI. It belongs to the code that runs, so it moves with the fiber. */
+struct usched_exceptions {
+	void *caught;
+	unsigned int uncaught;
+};
+
 enum usched_join_state {		/* guarded by lock */
 	USCHED_JOIN_OPEN,		/* a joiner may come			*/
 	USCHED_JOIN_WAITED,		/* `joiner` waits			*/
@@ -83,10 +90,16 @@ struct usched_fiber {
 	uint32_t stack_slot;			/* meaningful once it ran		*/
 	uint32_t index;				/* in the table; fixed			*/
 	_Atomic uint32_t worker_cpu;		/* last; relaxed: for observers		*/
+	_Atomic uint64_t quantum_ns;		/* its own; USCHED_QUANTUM_DEFAULT: its class's.
+						   Relaxed: taken up at the next dispatch or tick */
 
 	struct usched_sanitize sanitize;
 	void *stack_low;			/* bounds, once it ran			*/
 	void *stack_top;
+	_Atomic uint32_t sections;		/* open preempt-off sections; written by itself,
+						   relaxed: the monitor takes it for a hint	*/
+	bool section_note;			/* a tick came inside one		*/
+	struct usched_exceptions exceptions;	/* while it does not run		*/
 
 	/* What waiting touches. */
 	_Alignas(USCHED_CACHELINE) struct usched_waiter waiter;
@@ -135,6 +148,12 @@ static inline void usched_fiber_set_state(struct usched_fiber *fiber, enum usche
 static inline struct usched_carrier *usched_fiber_bound(struct usched_fiber *fiber)
 {
 	return atomic_load_explicit(&fiber->bound, memory_order_relaxed);	/* F3 */
+}
+
+/* Its own word, read by its own thread; a hint for others. */
+static inline bool usched_in_section(struct usched_fiber *fiber)
+{
+	return atomic_load_explicit(&fiber->sections, memory_order_relaxed) != 0;
 }
 
 #endif /* USCHED_FIBER_FIBER_H */

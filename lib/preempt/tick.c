@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "preempt/tick.h"
+#include "worker/dispatch.h"
 
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
@@ -121,9 +122,6 @@ void usched_tick_open(struct usched_carrier *carrier, enum usched_tick kind)
 	if (kind == USCHED_TICK_TIMER && timer_open(carrier, signal, &carrier->tick_timer) != 0)
 		kind = USCHED_TICK_TIMERFD;
 	carrier->tick_kind = (int)kind;
-	if (kind == USCHED_TICK_PERF)
-		usched_tick_set(carrier, atomic_load_explicit(&carrier->scheduler->quantum_ns,
-							      memory_order_relaxed));
 }
 
 void usched_tick_close(struct usched_carrier *carrier)
@@ -158,46 +156,113 @@ static void set_period(struct usched_carrier *carrier, uint64_t period_ns)
 	}
 }
 
-void usched_tick_set(struct usched_carrier *carrier, uint64_t quantum_ns)
+/* What the carrier's tick should be now; 0: it runs nothing, or nothing with a quantum. */
+static uint64_t wanted_ns(struct usched_carrier *carrier)
 {
-	/* Relaxed: a carrier that goes to sleep or wakes meanwhile sets its timer itself, from the
-	   quantum that was stored before this call. */
-	if (carrier->tick_kind == USCHED_TICK_TIMER &&
-	    !atomic_load_explicit(&carrier->tick_armed, memory_order_relaxed))
-		return;
-	set_period(carrier, quantum_ns);
+	/* Another thread may look: both are hints then, and it looks again after it has set. A
+	   descriptor's memory is always there to be read. */
+	struct usched_worker *worker = usched_owned(carrier);
+	struct usched_fiber *fiber = usched_current(carrier);
+
+	if (!worker || !fiber || atomic_load_explicit(&worker->tick_off, memory_order_relaxed))
+		return 0;
+	return usched_quantum_of(worker, fiber);
 }
 
-void usched_tick_start(struct usched_carrier *carrier)
+void usched_tick_set(struct usched_carrier *carrier, uint64_t period_ns)
 {
-	uint64_t quantum_ns;
+	/* Each turn follows a change that another thread made meanwhile: a new quantum, or a
+	   dispatch. The next pass of the monitor sees to what a hundred turns do not settle. */
+	for (unsigned int turns = 0; turns < 100; turns++) {
+		uint64_t now_ns;
 
-	if (carrier->tick_kind == USCHED_TICK_TIMER) {
-		atomic_store_explicit(&carrier->tick_armed, true, memory_order_relaxed);
+		set_period(carrier, period_ns);
+		atomic_store_explicit(&carrier->tick_ns, period_ns, memory_order_relaxed);
 		atomic_store_explicit(&carrier->tick_fast, false, memory_order_relaxed);
-		/* [Q1] armed, fence, load the quantum | apply: store the quantum, fence, load armed.
-		   If it changed while we set the timer, the one who set it last may be us. */
-		do {
-			atomic_thread_fence(memory_order_seq_cst);
-			quantum_ns = atomic_load_explicit(&carrier->scheduler->quantum_ns,
-							  memory_order_relaxed);
-			timer_set(carrier, quantum_ns);
-			atomic_thread_fence(memory_order_seq_cst);
-		} while (atomic_load_explicit(&carrier->scheduler->quantum_ns,
-					      memory_order_relaxed) != quantum_ns);
-	} else if (atomic_load_explicit(&carrier->tick_fast, memory_order_relaxed)) {
-		atomic_store_explicit(&carrier->tick_fast, false, memory_order_relaxed);
-		set_period(carrier, atomic_load_explicit(&carrier->scheduler->quantum_ns,
-							 memory_order_relaxed));
+		atomic_thread_fence(memory_order_seq_cst);			/* [Q1] */
+		now_ns = wanted_ns(carrier);
+		if (now_ns == 0 || now_ns == period_ns)
+			break;
+		period_ns = now_ns;
 	}
+}
+
+/* The worker has its tick again, or never lost it. False: somebody else was faster. */
+static bool end_rest(struct usched_worker *worker)
+{
+	if (!atomic_load_explicit(&worker->tick_off, memory_order_relaxed) ||
+	    !atomic_exchange_explicit(&worker->tick_off, false, memory_order_seq_cst))
+		return false;
+	atomic_fetch_sub_explicit(&worker->scheduler->ticks_off, 1, memory_order_relaxed);
+	return true;
+}
+
+void usched_tick_begin(struct usched_carrier *carrier, uint64_t period_ns)
+{
+	end_rest(usched_owned(carrier));
+	usched_tick_set(carrier, period_ns);
+}
+
+void usched_tick_renew(struct usched_carrier *carrier)
+{
+	uint64_t period_ns = wanted_ns(carrier);
+
+	/* Who runs nothing just now is put right by its next dispatch, or its first tick. */
+	if (period_ns == atomic_load_explicit(&carrier->tick_ns, memory_order_relaxed) ||
+	    !usched_owned(carrier) || !usched_current(carrier))
+		return;
+	usched_tick_set(carrier, period_ns);
 }
 
 void usched_tick_stop(struct usched_carrier *carrier)
 {
 	/* A perf event counts running time: asleep it is silent by itself. */
 	if (carrier->tick_kind == USCHED_TICK_TIMER) {
-		atomic_store_explicit(&carrier->tick_armed, false, memory_order_relaxed);
-		timer_set(carrier, 0);
+		set_period(carrier, 0);
+		atomic_store_explicit(&carrier->tick_ns, 0, memory_order_relaxed);
+	}
+}
+
+/* Anything that a tick may find later without anybody telling. */
+static bool may_get_work(struct usched_worker *worker)
+{
+	return usched_has_ready(worker) ||
+	       atomic_load_explicit(&worker->timers.first_ns, memory_order_relaxed) != UINT64_MAX ||
+	       atomic_load_explicit(&worker->descriptors_watched, memory_order_relaxed) != 0 ||
+	       atomic_load_explicit(&worker->adopts, memory_order_relaxed);
+}
+
+bool usched_tick_rest(struct usched_carrier *carrier)
+{
+	struct usched_worker *worker = usched_owned(carrier);
+
+	if (may_get_work(worker))
+		return false;
+	if (!atomic_exchange_explicit(&worker->tick_off, true, memory_order_relaxed))
+		atomic_fetch_add_explicit(&worker->scheduler->ticks_off, 1, memory_order_relaxed);
+	set_period(carrier, 0);
+	atomic_store_explicit(&carrier->tick_ns, 0, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst);				/* [S3] of find.c */
+	if (may_get_work(worker)) {
+		usched_tick_wanted(worker);
+		return false;
+	}
+	usched_count(&worker->counters.tick_stops);
+	return true;
+}
+
+void usched_tick_wanted(struct usched_worker *worker)
+{
+	struct usched_carrier *owner = atomic_load_explicit(&worker->owner, memory_order_relaxed);
+
+	/* One of those who see it sets the tick. */
+	if (!end_rest(worker))
+		return;
+	if (owner && usched_owned(owner) == worker) {
+		uint64_t period_ns = wanted_ns(owner);
+
+		if (period_ns)
+			usched_tick_set(owner, period_ns);
 	}
 }
 

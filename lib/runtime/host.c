@@ -5,7 +5,6 @@
  */
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/timerfd.h>
 
 #include "preempt/monitor.h"
 #include "runtime/runtime.h"
@@ -59,6 +58,15 @@ static enum usched_worker_state state_of(struct usched_worker *worker, struct us
 	return *fiber ? USCHED_WORKER_RUNNING : USCHED_WORKER_SCHEDULING;
 }
 
+static uint64_t decided(struct usched_worker_counters *counters, enum usched_decision decision)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int mode = 0; mode < USCHED_PREEMPT_MODES; mode++)
+		sum += GET(counters->decisions[mode][decision]);
+	return sum;
+}
+
 static void publish_worker(struct usched_worker *worker, struct usched_report_worker *slot)
 {
 	struct usched_worker_counters *counters = &worker->counters;
@@ -80,13 +88,13 @@ static void publish_worker(struct usched_worker *worker, struct usched_report_wo
 	PUT(slot->oldest_ready_ns, queued(worker) ? worker->seen_since_ns : 0);
 	PUT(slot->dispatches, GET(counters->dispatches));
 	PUT(slot->ticks, GET(counters->ticks));
-	PUT(slot->tick_deferred, GET(counters->tick_deferred));
-	PUT(slot->tick_young, GET(counters->tick_young));
-	PUT(slot->tick_never, GET(counters->tick_never));
-	PUT(slot->tick_alone, GET(counters->tick_alone));
-	PUT(slot->handoffs_direct, GET(counters->handoffs_direct));
-	PUT(slot->handoffs_spare, GET(counters->handoffs_spare));
-	PUT(slot->starved, GET(counters->starved));
+	PUT(slot->tick_deferred, decided(counters, USCHED_DECISION_DEFERRED));
+	PUT(slot->tick_young, decided(counters, USCHED_DECISION_YOUNG));
+	PUT(slot->tick_never, decided(counters, USCHED_DECISION_NEVER));
+	PUT(slot->tick_alone, decided(counters, USCHED_DECISION_ALONE));
+	PUT(slot->handoffs_direct, decided(counters, USCHED_DECISION_DIRECT));
+	PUT(slot->handoffs_spare, decided(counters, USCHED_DECISION_SPARE));
+	PUT(slot->starved, decided(counters, USCHED_DECISION_STARVED));
 	PUT(slot->taken, GET(worker->taken));
 	PUT(slot->yields, GET(counters->yields));
 	PUT(slot->parks, GET(counters->parks));
@@ -143,43 +151,14 @@ static bool is_granted(const struct usched_runtime *runtime, const struct usched
 	return runtime->granted[worker->cpu / 64] >> (worker->cpu % 64) & 1;
 }
 
-static void apply_quantum(struct usched_runtime *runtime, uint64_t quantum_ns)
-{
-	struct usched_scheduler *scheduler = &runtime->scheduler;
-	uint32_t count = atomic_load_explicit(&scheduler->carrier_count, memory_order_acquire);
-
-	if (quantum_ns != 0 && quantum_ns < runtime->quantum_floor_ns)
-		quantum_ns = runtime->quantum_floor_ns;
-	/* First the word, which a carrier that starts or wakes just now reads; then all carriers,
-	   running or not, without their help. */
-	atomic_store_explicit(&scheduler->quantum_cycles,
-			      usched_cycles_from_ns(&runtime->rate, quantum_ns),
-			      memory_order_relaxed);
-	atomic_store_explicit(&scheduler->quantum_ns, quantum_ns, memory_order_relaxed);
-	atomic_thread_fence(memory_order_seq_cst);	/* [Q1] of threads.c */
-	for (uint32_t i = 0; i < count; i++) {
-		/* One that is not ready yet reads the new quantum when it opens its tick. */
-		if (atomic_load_explicit(&scheduler->carriers[i].ready, memory_order_acquire))
-			usched_tick_set(&scheduler->carriers[i], quantum_ns);
-	}
-	if (runtime->tick_timerfd >= 0) {
-		struct itimerspec setting = {
-			.it_interval.tv_sec = (time_t)(quantum_ns / 1000000000),
-			.it_interval.tv_nsec = (long)(quantum_ns % 1000000000),
-		};
-
-		setting.it_value = setting.it_interval;
-		timerfd_settime(runtime->tick_timerfd, 0, &setting, NULL);
-	}
-}
-
 static void apply(void *context, const uint64_t cpus[USCHED_CPU_WORDS], uint64_t grant_generation,
 		  uint64_t quantum_ns, uint64_t tunables_generation)
 {
 	struct usched_runtime *runtime = context;
 	struct usched_scheduler *scheduler = &runtime->scheduler;
 
-	apply_quantum(runtime, quantum_ns);
+	runtime->tuning.quantum_ns = quantum_ns;
+	usched_tune(runtime);
 	runtime->tunables_acked = tunables_generation;
 	memcpy(runtime->granted, cpus, sizeof(runtime->granted));
 	runtime->grant_generation = grant_generation;

@@ -13,9 +13,11 @@
 #include "fiber/fiber.h"
 #include "runtime/options.h"
 
-enum { CARRIERS_DEFAULT = 4096, CARRIERS_LIMIT = 65535, FIBERS_DEFAULT = 1 << 24 };
+enum { CARRIERS_DEFAULT = 4096, CARRIERS_LIMIT = 65535, FIBERS_DEFAULT = 1 << 24,
+       BUDGET_DEFAULT = 100 };
 
 #define QUANTUM_DEFAULT_NS UINT64_C(2000000)
+#define WAKEUP_DEFAULT_NS  UINT64_C(100000)
 
 /* pids.max of the own cgroup (v2), or a large number. */
 static uint64_t pids_max(void)
@@ -106,6 +108,15 @@ static int read_environment(struct usched_settings *settings)
 					   &settings->quantum_floor_ns, error);
 	if (found < 0)
 		return refuse(error);
+	found = usched_environment_duration("USCHED_WAKEUP", true, USCHED_WAKEUP_MIN_NS,
+					    USCHED_QUANTUM_MAX_NS, &settings->wakeup_ns, error);
+	if (found < 0)
+		return refuse(error);
+	found = usched_environment_integer("USCHED_BUDGET", 0, USCHED_BUDGET_MAX, &value, error);
+	if (found < 0)
+		return refuse(error);
+	if (found)
+		settings->budget = (uint32_t)value;
 	found = usched_environment_integer("USCHED_WORKERS", 1, 1024, &value, error);
 	if (found < 0)
 		return refuse(error);
@@ -152,6 +163,12 @@ static int check_ranges(const struct usched_settings *settings)
 	    (settings->quantum_ns < USCHED_QUANTUM_MIN_NS ||
 	     settings->quantum_ns > USCHED_QUANTUM_MAX_NS))
 		return refuse("quantum_ns is neither USCHED_QUANTUM_OFF nor between 100 us and 1 s");
+	if (settings->wakeup_ns != USCHED_WAKEUP_OFF &&
+	    (settings->wakeup_ns < USCHED_WAKEUP_MIN_NS ||
+	     settings->wakeup_ns > USCHED_QUANTUM_MAX_NS))
+		return refuse("wakeup_ns is neither USCHED_WAKEUP_OFF nor between 20 us and 1 s");
+	if (settings->budget > USCHED_BUDGET_MAX)
+		return refuse("budget is above 1,000,000,000");
 	if (settings->tick > USCHED_TICK_TIMERFD)
 		return refuse("tick is no enum usched_tick");
 	if (settings->workers > 1024)
@@ -187,6 +204,10 @@ int usched_settings_read(struct usched_settings *settings,
 	settings->quantum_ns = options.quantum_ns == USCHED_QUANTUM_DEFAULT ? QUANTUM_DEFAULT_NS :
 			       options.quantum_ns;
 	settings->quantum_floor_ns = UINT64_MAX;
+	settings->wakeup_ns = options.wakeup_ns == USCHED_WAKEUP_DEFAULT ? WAKEUP_DEFAULT_NS :
+			      options.wakeup_ns;
+	settings->budget = options.budget == USCHED_BUDGET_DEFAULT ? BUDGET_DEFAULT :
+			   options.budget;
 	settings->tick = options.tick;
 	settings->carriers_max = options.carriers_max ? options.carriers_max : carriers_default();
 	settings->fibers_max = options.fibers_max ? options.fibers_max : FIBERS_DEFAULT;

@@ -9,8 +9,7 @@
 #include "sync/wait.h"
 #include "worker/registry.h"
 
-/* The fiber of a handle, locked; NULL: there is none. */
-static struct usched_fiber *find_locked(uint64_t id, struct usched_scheduler **scheduler)
+struct usched_fiber *usched_find_locked(uint64_t id, struct usched_scheduler **scheduler)
 {
 	struct usched_fiber *fiber;
 
@@ -44,7 +43,7 @@ int usched_join(usched_fiber_t id, void **result, uint64_t deadline_ns)
 	struct usched_scheduler *scheduler;
 	struct usched_carrier *carrier = usched_enter();
 	struct usched_waiter own, *waiter = usched_waiter_of(carrier, &own);
-	struct usched_fiber *fiber = find_locked(id, &scheduler);
+	struct usched_fiber *fiber = usched_find_locked(id, &scheduler);
 	enum usched_wait_state reason;
 	int error = 0;
 
@@ -77,7 +76,7 @@ int usched_join(usched_fiber_t id, void **result, uint64_t deadline_ns)
 	usched_spinlock_unlock(&fiber->lock);
 	if (!error)
 		usched_fiber_free(scheduler, carrier, fiber);
-	usched_leave(carrier);
+	usched_leave(usched_charge(carrier));
 	return error;
 }
 
@@ -85,7 +84,7 @@ int usched_detach(usched_fiber_t id)
 {
 	struct usched_scheduler *scheduler;
 	struct usched_carrier *carrier = usched_enter();
-	struct usched_fiber *fiber = find_locked(id, &scheduler);
+	struct usched_fiber *fiber = usched_find_locked(id, &scheduler);
 	bool free_now = false;
 	int error = 0;
 
@@ -106,6 +105,7 @@ int usched_detach(usched_fiber_t id)
 	usched_spinlock_unlock(&fiber->lock);
 	if (free_now)
 		usched_fiber_free(scheduler, carrier, fiber);
+	usched_charge_here(carrier);
 out:
 	usched_leave_here(carrier);
 	return error;

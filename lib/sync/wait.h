@@ -83,4 +83,7 @@ static inline void usched_resume(struct usched_carrier *carrier, struct usched_c
 		usched_waiter_resume(carrier, claimed->fiber, claimed->word);
 }
 
+/** usched_find_locked() - the fiber of a handle, with its lock; NULL: there is none. Inside the runtime. */
+struct usched_fiber *usched_find_locked(uint64_t id, struct usched_scheduler **scheduler);
+
 #endif /* USCHED_SYNC_WAIT_H */
