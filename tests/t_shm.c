@@ -76,6 +76,8 @@ static void the_layout_is_the_one_of_version_1(void)
 	AT(usched_report_worker, handoffs_direct, 104);
 	AT(usched_report_worker, yields, 136);
 	AT(usched_report_worker, idle_ns, 200);
+	AT(usched_report_worker, tick_lost, 208);
+	AT(usched_report_worker, budget_yields, 288);
 	AT(usched_message, type, 8);
 	AT(usched_message, serial, 12);
 	AT(usched_message_hello, workers, 40);
@@ -88,7 +90,7 @@ static void the_layout_is_the_one_of_version_1(void)
 	CU_ASSERT_EQUAL(sizeof(struct usched_message_list_entry), 200);
 	CU_ASSERT_EQUAL(sizeof(struct usched_message_error), 280);
 	CU_ASSERT_EQUAL(usched_segment_bytes(USCHED_SEGMENT_GRANT, WORKERS), 512 + 3 * 128);
-	CU_ASSERT_EQUAL(usched_segment_bytes(USCHED_SEGMENT_REPORT, WORKERS), 384 + 3 * 256);
+	CU_ASSERT_EQUAL(usched_segment_bytes(USCHED_SEGMENT_REPORT, WORKERS), 384 + 3 * 384);
 	CU_ASSERT_EQUAL(memcmp(&(uint64_t){ USCHED_GRANT_MAGIC }, "USGRANT1", 8), 0);
 }
 

@@ -313,6 +313,17 @@ struct usched_client_worker {
 	uint64_t io_events;
 	uint64_t timers_fired;
 	uint64_t idle_ns;
+	uint64_t tick_lost;		/* the worker had been taken meanwhile	*/
+	uint64_t tick_revoked;		/* the CPU had been revoked		*/
+	uint64_t tick_off;		/* the fiber has no quantum		*/
+	uint64_t tick_section;		/* in a section with preemption off	*/
+	uint64_t tick_grace;		/* in libc: looked again 50 us later	*/
+	uint64_t tick_yielded;		/* switched in place (mode YIELD)		*/
+	uint64_t tick_notes;		/* notes of deferred ones, taken up	*/
+	uint64_t tick_urgent;		/* somebody had become ready		*/
+	uint64_t tick_stops;		/* alone: the tick was stopped		*/
+	uint64_t vetoes;			/* of switching in place		*/
+	uint64_t budget_yields;		/* a budget of calls was used up		*/
 };
 
 /**

@@ -172,7 +172,7 @@ enum usched_stack {
 
 enum usched_preempt {
 	USCHED_PREEMPT_HANDOFF,	/* stopped at any instruction, right for any code	*/
-	USCHED_PREEMPT_NEVER,	/* runs until it waits or yields			*/
+	USCHED_PREEMPT_NEVER,	/* runs until it waits, yields, or used up its budget	*/
 	USCHED_PREEMPT_YIELD,	/* as HANDOFF, but cheaper in code that was declared with
 				   usched_code_add(): there it may go on on another thread */
 };

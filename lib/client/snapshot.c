@@ -119,6 +119,17 @@ static void convert_worker(struct usched_client_worker *to, const struct usched_
 	to->io_events = from->io_events;
 	to->timers_fired = from->timers_fired;
 	to->idle_ns = from->idle_ns;
+	to->tick_lost = from->tick_lost;
+	to->tick_revoked = from->tick_revoked;
+	to->tick_off = from->tick_off;
+	to->tick_section = from->tick_section;
+	to->tick_grace = from->tick_grace;
+	to->tick_yielded = from->tick_yielded;
+	to->tick_notes = from->tick_notes;
+	to->tick_urgent = from->tick_urgent;
+	to->tick_stops = from->tick_stops;
+	to->vetoes = from->vetoes;
+	to->budget_yields = from->budget_yields;
 }
 
 /* Sets the failure for a pair that cannot be read. */
@@ -276,6 +287,17 @@ int usched_client_snapshot_change(const struct usched_client_snapshot *before,
 	SUBTRACT(io_events);
 	SUBTRACT(timers_fired);
 	SUBTRACT(idle_ns);
+	SUBTRACT(tick_lost);
+	SUBTRACT(tick_revoked);
+	SUBTRACT(tick_off);
+	SUBTRACT(tick_section);
+	SUBTRACT(tick_grace);
+	SUBTRACT(tick_yielded);
+	SUBTRACT(tick_notes);
+	SUBTRACT(tick_urgent);
+	SUBTRACT(tick_stops);
+	SUBTRACT(vetoes);
+	SUBTRACT(budget_yields);
 #undef SUBTRACT
 
 	result = usched_client_give(worker, &change, sizeof(change));

@@ -75,6 +75,7 @@ enum usched_join_state {		/* guarded by lock */
 	USCHED_JOIN_OPEN,		/* a joiner may come			*/
 	USCHED_JOIN_WAITED,		/* `joiner` waits			*/
 	USCHED_JOIN_DETACHED,		/* nobody will come			*/
+	USCHED_JOIN_TOLD,		/* `joiner` has it: it frees the descriptor */
 };
 
 struct usched_fiber {
@@ -108,7 +109,7 @@ struct usched_fiber {
 
 	/* Birth and death. */
 	_Alignas(USCHED_CACHELINE) struct usched_spinlock lock;	/* id, join, joiner, result */
-	uint8_t join;				/* enum usched_join_state		*/
+	_Atomic uint8_t join;			/* enum usched_join_state; relaxed: the lock orders */
 	_Atomic uint64_t id;			/* 0: free; acquire pairs with the release at spawn */
 	uint32_t generation;
 	struct usched_waiter *joiner;
@@ -148,6 +149,17 @@ static inline void usched_fiber_set_state(struct usched_fiber *fiber, enum usche
 static inline struct usched_carrier *usched_fiber_bound(struct usched_fiber *fiber)
 {
 	return atomic_load_explicit(&fiber->bound, memory_order_relaxed);	/* F3 */
+}
+
+static inline enum usched_join_state usched_fiber_join_state(const struct usched_fiber *fiber)
+{
+	return (enum usched_join_state)atomic_load_explicit(&fiber->join, memory_order_relaxed);
+}
+
+static inline void usched_fiber_set_join_state(struct usched_fiber *fiber,
+					       enum usched_join_state state)
+{
+	atomic_store_explicit(&fiber->join, (uint8_t)state, memory_order_relaxed);
 }
 
 /* Its own word, read by its own thread; a hint for others. */

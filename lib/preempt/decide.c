@@ -288,6 +288,9 @@ void usched_preempt_tick(struct usched_carrier *carrier, ucontext_t *frame)
 			usched_count(&worker->counters.ticks);
 			usched_count(&worker->counters.decisions[fiber ? fiber->mode : 0]
 					       [USCHED_DECISION_DEFERRED]);
+		} else {
+			/* It sleeps: somebody armed it for the worker that it has just given away. */
+			usched_tick_stop(carrier);
 		}
 		return;
 	}
@@ -295,6 +298,8 @@ void usched_preempt_tick(struct usched_carrier *carrier, ucontext_t *frame)
 	worker = usched_owned(carrier);
 	usched_count(&worker->counters.ticks);
 	atomic_store_explicit(&worker->poll_due, true, memory_order_relaxed);
+	if (atomic_load_explicit(&worker->next_stale, memory_order_relaxed))
+		usched_share_next(worker);
 	if (atomic_load_explicit(&carrier->tick_fast, memory_order_relaxed))
 		usched_tick_set(carrier, usched_quantum_of(worker, usched_current(carrier)));
 	if (carrier->losses != losses)

@@ -149,9 +149,10 @@ static void look_at(struct usched_scheduler *scheduler, struct usched_worker *wo
 		return;
 	}
 	/* It has run the same fiber since the last pass: let others have what it woke. */
-	if (atomic_load_explicit(&worker->next, memory_order_relaxed)) {
+	if (atomic_load_explicit(&worker->next, memory_order_relaxed) &&
+	    atomic_load_explicit(&scheduler->idle_count, memory_order_relaxed) != 0) {
 		atomic_store_explicit(&worker->next_stale, true, memory_order_relaxed);
-		usched_wake_any(scheduler, worker->pool);
+		usched_monitor_tick(owner);
 	}
 	if (!has_other_work(worker))
 		return;

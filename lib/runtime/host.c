@@ -73,7 +73,10 @@ static void publish_worker(struct usched_worker *worker, struct usched_report_wo
 	struct usched_carrier *owner = GET(worker->owner);
 	struct usched_fiber *fiber;
 	enum usched_worker_state state = state_of(worker, &fiber);
+	uint64_t vetoes = 0;
 
+	for (unsigned int veto = 0; veto < USCHED_VETO_COUNT; veto++)
+		vetoes += GET(counters->vetoes[veto]);
 	PUT(slot->cpu, worker->cpu);
 	PUT(slot->node, worker->node);
 	PUT(slot->state, state);
@@ -105,6 +108,17 @@ static void publish_worker(struct usched_worker *worker, struct usched_report_wo
 	PUT(slot->io_events, GET(counters->io_events));
 	PUT(slot->timers_fired, GET(counters->timers_fired));
 	PUT(slot->idle_ns, GET(counters->idle_ns));
+	PUT(slot->tick_lost, decided(counters, USCHED_DECISION_LOST));
+	PUT(slot->tick_revoked, decided(counters, USCHED_DECISION_REVOKED));
+	PUT(slot->tick_off, decided(counters, USCHED_DECISION_OFF));
+	PUT(slot->tick_section, decided(counters, USCHED_DECISION_SECTION));
+	PUT(slot->tick_grace, decided(counters, USCHED_DECISION_GRACE));
+	PUT(slot->tick_yielded, decided(counters, USCHED_DECISION_YIELDED));
+	PUT(slot->tick_notes, GET(counters->notes));
+	PUT(slot->tick_urgent, GET(counters->urgent));
+	PUT(slot->tick_stops, GET(counters->tick_stops));
+	PUT(slot->vetoes, vetoes);
+	PUT(slot->budget_yields, GET(counters->budget_yields));
 }
 
 static void publish(void *context, struct usched_report *report,

@@ -136,7 +136,7 @@ int usched_spawn(struct usched_runtime *runtime, usched_fiber_t *id,
 	atomic_store_explicit(&fiber->quantum_ns,
 			      usched_quantum_clamp(scheduler, options->quantum_ns),
 			      memory_order_relaxed);
-	fiber->join = id ? USCHED_JOIN_OPEN : USCHED_JOIN_DETACHED;
+	usched_fiber_set_join_state(fiber, id ? USCHED_JOIN_OPEN : USCHED_JOIN_DETACHED);
 	atomic_store_explicit(&fiber->preemptions, 0, memory_order_relaxed);
 	fiber->name[0] = '\0';
 	if (options->name) {

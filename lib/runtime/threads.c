@@ -32,6 +32,7 @@ enum {
 	STACK_BYTES = 1 << 18,		/* the loop needs little; the C library's start more */
 #endif
 	IDLE_PASSES = 10,		/* then the monitor sleeps */
+	SLOW_PASSES = 10,		/* without anybody waiting; then passes are rare */
 };
 
 /* Of the C++ runtime, where the program has one. */
@@ -201,20 +202,19 @@ static int watch(int epoll, int descriptor)
 }
 
 /* How long the monitor may sleep, and what it tells the workers of that. */
-static uint64_t time_to_sleep(struct usched_runtime *runtime, enum usched_monitor_seen seen,
-			      uint64_t passed_ns, uint64_t due_ns, uint64_t now_ns)
+static uint64_t time_to_sleep(struct usched_runtime *runtime, bool slow, uint64_t passed_ns,
+			      uint64_t due_ns, uint64_t now_ns)
 {
 	struct usched_scheduler *scheduler = &runtime->scheduler;
 	bool wakes = atomic_load_explicit(&scheduler->wakeup_ns, memory_order_relaxed) != 0;
-	uint64_t pass_ns = passed_ns + (seen == USCHED_MONITOR_WORK ? PASS_NS : REST_PASS_NS);
+	uint64_t pass_ns = passed_ns + (slow ? REST_PASS_NS : PASS_NS);
 
 	if (!atomic_load_explicit(&scheduler->monitor_asleep, memory_order_relaxed) &&
 	    pass_ns < due_ns)
 		due_ns = pass_ns;
 	/* Relaxed: a worker that sees the old value may wake us once more, or its timer waits for
 	   the pass. */
-	atomic_store_explicit(&scheduler->monitor_slow, seen == USCHED_MONITOR_ALONE,
-			      memory_order_relaxed);
+	atomic_store_explicit(&scheduler->monitor_slow, slow, memory_order_relaxed);
 	atomic_store_explicit(&scheduler->watch_ns, wakes ? due_ns : 0, memory_order_relaxed);
 	if (due_ns == UINT64_MAX)
 		return UINT64_MAX;
@@ -229,7 +229,7 @@ static void *monitor_thread(void *argument)
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
 	enum usched_monitor_seen seen = USCHED_MONITOR_SLEEP;
 	uint64_t passed_ns = 0, control_ns = 0;
-	unsigned int idle_passes = 0;
+	unsigned int idle_passes = 0, slow_passes = 0;
 
 	pthread_setname_np(pthread_self(), "us/mon");
 	prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);
@@ -251,6 +251,7 @@ static void *monitor_thread(void *argument)
 			seen = usched_monitor_pass(scheduler, now_ns);
 			passed_ns = now_ns;
 			idle_passes = seen == USCHED_MONITOR_SLEEP ? idle_passes + 1 : 0;
+			slow_passes = seen != USCHED_MONITOR_WORK ? slow_passes + 1 : 0;
 			if (idle_passes > IDLE_PASSES) {
 				atomic_store_explicit(&scheduler->monitor_asleep, true,
 						      memory_order_relaxed);
@@ -267,8 +268,9 @@ static void *monitor_thread(void *argument)
 		due_ns = usched_wakeup_pass(scheduler, epoll, MARK_WORKER, now_ns);
 		if (control_ns < due_ns)
 			due_ns = control_ns;
-		count = usched_poll_events(epoll, events, time_to_sleep(runtime, seen, passed_ns,
-									due_ns, now_ns));
+		count = usched_poll_events(epoll, events,
+					   time_to_sleep(runtime, slow_passes > SLOW_PASSES, passed_ns,
+							 due_ns, now_ns));
 		atomic_store_explicit(&scheduler->monitor_asleep, false, memory_order_relaxed);
 		now_ns = usched_clock_now_ns();
 		for (int i = 0; i < count; i++) {
@@ -279,7 +281,8 @@ static void *monitor_thread(void *argument)
 			} else if (data == (uint64_t)runtime->monitor_wake) {
 				(void)!read(runtime->monitor_wake, &value, sizeof(value));
 				idle_passes = 0;
-				if (seen != USCHED_MONITOR_WORK)
+				slow_passes = 0;
+				if (seen == USCHED_MONITOR_SLEEP)
 					passed_ns = 0;	/* it has changed: another pass at once */
 			} else if (data == (uint64_t)runtime->tick_timerfd) {
 				if (read(runtime->tick_timerfd, &value, sizeof(value)) > 0)

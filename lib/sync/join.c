@@ -53,27 +53,32 @@ int usched_join(usched_fiber_t id, void **result, uint64_t deadline_ns)
 	}
 	if (carrier && fiber == usched_current(carrier))
 		error = -EDEADLK;
-	else if (fiber->join == USCHED_JOIN_DETACHED)
+	else if (usched_fiber_join_state(fiber) == USCHED_JOIN_DETACHED)
 		error = -ESRCH;
-	else if (fiber->join == USCHED_JOIN_WAITED)
+	else if (usched_fiber_join_state(fiber) == USCHED_JOIN_WAITED)
 		error = -EBUSY;
 	else if (!is_done(fiber))
 		error = usched_wait_check(carrier, deadline_ns);
 	if (!error && !is_done(fiber)) {
 		usched_waiter_begin(waiter, USCHED_WAIT_ON_JOIN, 0, NULL, deadline_ns);
-		fiber->join = USCHED_JOIN_WAITED;
+		usched_fiber_set_join_state(fiber, USCHED_JOIN_WAITED);
 		fiber->joiner = waiter;
 		reason = usched_wait(&carrier, waiter, &fiber->lock);
+		if (reason == USCHED_WAIT_VALUE) {
+			/* The handle is used up already; who claimed us may still hold the lock. */
+			usched_spinlock_pass(&fiber->lock);
+			goto over;
+		}
 		usched_spinlock_lock(&fiber->lock);
-		fiber->join = USCHED_JOIN_OPEN;
+		usched_fiber_set_join_state(fiber, USCHED_JOIN_OPEN);
 		error = usched_wait_error(reason, -ECANCELED);
 	}
-	if (!error) {
-		if (result)
-			*result = fiber->result;
+	if (!error)
 		forget(fiber);
-	}
 	usched_spinlock_unlock(&fiber->lock);
+over:
+	if (!error && result)
+		*result = fiber->result;
 	if (!error)
 		usched_fiber_free(scheduler, carrier, fiber);
 	usched_leave(usched_charge(carrier));
@@ -92,12 +97,12 @@ int usched_detach(usched_fiber_t id)
 		error = -ESRCH;
 		goto out;
 	}
-	if (fiber->join == USCHED_JOIN_WAITED) {
+	if (usched_fiber_join_state(fiber) == USCHED_JOIN_WAITED) {
 		error = -EBUSY;
-	} else if (fiber->join == USCHED_JOIN_DETACHED) {
+	} else if (usched_fiber_join_state(fiber) == USCHED_JOIN_DETACHED) {
 		error = -ESRCH;
 	} else {
-		fiber->join = USCHED_JOIN_DETACHED;
+		usched_fiber_set_join_state(fiber, USCHED_JOIN_DETACHED);
 		free_now = is_done(fiber);
 		if (free_now)
 			forget(fiber);

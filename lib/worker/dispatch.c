@@ -55,8 +55,7 @@ void usched_ready(struct usched_carrier *carrier, struct usched_fiber *fiber,
 	}
 	usched_count(&worker->counters.wakes);
 	if (place == USCHED_PLACE_NEXT && fiber->priority == USCHED_PRIORITY_NORMAL) {
-		/* acq_rel: as a push and a pop of a ring, [A] and [B] of ring.h. */
-		fiber = atomic_exchange_explicit(&worker->next, fiber, memory_order_acq_rel);
+		fiber = usched_swap_next(worker, fiber);
 		if (!fiber) {
 			usched_notify_self(worker);	/* the monitor sees to thieves */
 			return;
@@ -157,14 +156,11 @@ struct usched_fiber *usched_pick_from(struct usched_worker *worker, enum usched_
 		if (fiber)
 			return fiber;
 	}
-	/* Relaxed peek; the exchange acquires. */
-	if (atomic_load_explicit(&worker->next, memory_order_relaxed)) {
-		fiber = atomic_exchange_explicit(&worker->next, NULL, memory_order_acq_rel);
-		if (fiber) {
-			if (++worker->next_streak <= NEXT_STREAK && least != USCHED_PRIORITY_HIGH)
-				return fiber;
-			usched_queue(worker, fiber, USCHED_RING_FRESH);
-		}
+	fiber = usched_swap_next(worker, NULL);
+	if (fiber) {
+		if (++worker->next_streak <= NEXT_STREAK && least != USCHED_PRIORITY_HIGH)
+			return fiber;
+		usched_queue(worker, fiber, USCHED_RING_FRESH);
 	}
 	worker->next_streak = 0;
 	if (atomic_load_explicit(&worker->counters.dispatches, memory_order_relaxed) %
@@ -181,9 +177,21 @@ struct usched_fiber *usched_pick_from(struct usched_worker *worker, enum usched_
 
 void usched_unpick(struct usched_worker *worker, struct usched_fiber *fiber)
 {
-	fiber = atomic_exchange_explicit(&worker->next, fiber, memory_order_acq_rel);
+	fiber = usched_swap_next(worker, fiber);
 	if (fiber)
 		usched_queue(worker, fiber, USCHED_RING_FRESH);
+}
+
+void usched_share_next(struct usched_worker *worker)
+{
+	struct usched_fiber *fiber;
+
+	atomic_store_explicit(&worker->next_stale, false, memory_order_relaxed);
+	fiber = usched_swap_next(worker, NULL);
+	if (!fiber)
+		return;
+	usched_queue(worker, fiber, USCHED_RING_FRESH);
+	usched_notify(worker);
 }
 
 bool usched_has_ready(struct usched_worker *worker)
@@ -264,41 +272,77 @@ static void make_current(struct usched_carrier *carrier, struct usched_worker *w
 	usched_begin_slice(carrier, worker, fiber);
 }
 
+/* The fiber is over: claim who joins it. Under its lock. */
+static bool claim_joiner_locked(struct usched_fiber *fiber, struct usched_claimed *claimed)
+{
+	if (usched_fiber_join_state(fiber) != USCHED_JOIN_WAITED ||
+	    !usched_claim(fiber->joiner, USCHED_WAIT_VALUE, claimed))
+		return false;
+	/* On behalf of the joiner, which then needs no lock: the handle is used up (F4). */
+	usched_fiber_set_join_state(fiber, USCHED_JOIN_TOLD);
+	atomic_store_explicit(&fiber->id, 0, memory_order_relaxed);
+	return true;
+}
+
 static void retire(struct usched_carrier *carrier, struct usched_fiber *fiber, bool keep_stack)
 {
 	struct usched_scheduler *scheduler = carrier->scheduler;
 	struct usched_worker *worker = usched_owned(carrier);
-	struct usched_fiber *joining_fiber = NULL;
-	_Atomic uint32_t *joining_word = NULL;
-	bool detached;
+	struct usched_claimed claimed = { NULL, NULL };
+	bool detached = false;
 
 	usched_sanitize_destroy(&fiber->sanitize);
 	if (!keep_stack)
 		usched_stack_detach(worker, fiber);
 	usched_stack_unreserve(worker, fiber);
 
-	usched_spinlock_lock(&fiber->lock);
-	usched_fiber_set_state(fiber, USCHED_FIBER_DONE);
-	detached = fiber->join == USCHED_JOIN_DETACHED;
-	if (detached)
-		atomic_store_explicit(&fiber->id, 0, memory_order_relaxed);	/* under lock */
-	if (fiber->join == USCHED_JOIN_WAITED &&
-	    usched_waiter_claim_word(fiber->joiner, usched_waiter_word(fiber->joiner),
-				     USCHED_WAIT_VALUE)) {
-		joining_fiber = fiber->joiner->fiber;
-		joining_word = &fiber->joiner->word;
+	/* TOLD is set by this thread alone, see joiner_to_run(). */
+	if (usched_fiber_join_state(fiber) != USCHED_JOIN_TOLD) {
+		usched_spinlock_lock(&fiber->lock);
+		usched_fiber_set_state(fiber, USCHED_FIBER_DONE);
+		detached = usched_fiber_join_state(fiber) == USCHED_JOIN_DETACHED;
+		if (detached)		/* under lock (F4) */
+			atomic_store_explicit(&fiber->id, 0, memory_order_relaxed);
+		claim_joiner_locked(fiber, &claimed);
+		/* After this the joiner may free the descriptor, and reuse it. */
+		usched_spinlock_unlock(&fiber->lock);
 	}
-	/* After this the joiner may free the descriptor, and reuse it. */
-	usched_spinlock_unlock(&fiber->lock);
-
 	if (detached)
 		usched_fiber_free(scheduler, carrier, fiber);
-	if (joining_word)
-		usched_waiter_resume(carrier, joining_fiber, joining_word);
+	usched_resume(carrier, &claimed);
 	usched_count(&worker->counters.ended);
 	/* Relaxed: destroy sets it and then looks at the counters again and again. */
 	if (atomic_load_explicit(&scheduler->stopping, memory_order_relaxed))
 		scheduler->hooks.fiber_ended(scheduler);
+}
+
+/* The joiner of a fiber that ends, if it can run right here and next: it takes over without any
+   queue. It runs nowhere before the fiber has left its stack, so it may be told now. */
+static struct usched_fiber *joiner_to_run(struct usched_carrier *carrier,
+					  struct usched_fiber *fiber)
+{
+	struct usched_worker *worker = usched_owned(carrier);
+	struct usched_claimed claimed = { NULL, NULL };
+	struct usched_fiber *joiner;
+
+	/* A peek: the lock proves it. */
+	if (usched_fiber_join_state(fiber) != USCHED_JOIN_WAITED ||
+	    atomic_load_explicit(&worker->revoked, memory_order_relaxed))
+		return NULL;
+	usched_spinlock_lock(&fiber->lock);
+	joiner = usched_fiber_join_state(fiber) == USCHED_JOIN_WAITED ? fiber->joiner->fiber : NULL;
+	if (joiner && (joiner->pool->scheduler != worker->scheduler ||
+		       joiner->priority != USCHED_PRIORITY_NORMAL))
+		joiner = NULL;
+	/* Not DONE unless claimed: until we have left the stack nobody else may free it. */
+	if (joiner && claim_joiner_locked(fiber, &claimed))
+		usched_fiber_set_state(fiber, USCHED_FIBER_DONE);
+	else
+		joiner = NULL;
+	usched_spinlock_unlock(&fiber->lock);
+	if (joiner)
+		usched_count(&worker->counters.wakes);
+	return joiner;
 }
 
 /* First thing after any switch: complete it for the fiber that left. */
@@ -428,6 +472,7 @@ struct usched_carrier *usched_charge_slowly(struct usched_carrier *carrier)
 		return carrier;
 	if (usched_in_section(fiber)) {
 		fiber->section_note = true;
+		carrier->budget = carrier->budget < 0 ? 0 : carrier->budget;
 		return carrier;
 	}
 	if (carrier->budget <= 0)
@@ -513,6 +558,8 @@ void usched_fiber_main(void *argument)
 	usched_enter_carrier(carrier);
 	worker = usched_owned(carrier);
 	next = next_after(carrier);
+	if (!next)
+		next = joiner_to_run(carrier, fiber);
 #if !defined(USCHED_SANITIZE_ADDRESS) && !defined(USCHED_SANITIZE_THREAD)
 	if (next && !usched_fiber_bound(next) && next->pool == fiber->pool &&
 	    next->stack_class == fiber->stack_class &&

@@ -72,6 +72,13 @@ void usched_ready_outside(struct usched_fiber *fiber);
 void usched_waiter_resume(struct usched_carrier *carrier, struct usched_fiber *fiber,
 			  _Atomic uint32_t *word);
 
+/** usched_resume() - let a claimed waiter go on; the object's lock is released */
+static inline void usched_resume(struct usched_carrier *carrier, struct usched_claimed *claimed)
+{
+	if (claimed->word)
+		usched_waiter_resume(carrier, claimed->fiber, claimed->word);
+}
+
 /** usched_queue() - append to a ring of an owned worker, or to its pool's inbox */
 void usched_queue(struct usched_worker *worker, struct usched_fiber *fiber,
 		  enum usched_ring_kind kind);
@@ -89,6 +96,20 @@ static inline struct usched_fiber *usched_pick(struct usched_worker *worker)
 {
 	return usched_pick_from(worker, USCHED_PRIORITY_LOW);
 }
+
+/** usched_swap_next() - the owner's exchange of `next`: no other thread writes it */
+static inline struct usched_fiber *usched_swap_next(struct usched_worker *worker,
+						    struct usched_fiber *fiber)
+{
+	struct usched_fiber *old = atomic_load_explicit(&worker->next, memory_order_relaxed);
+
+	if (old != fiber)
+		atomic_store_explicit(&worker->next, fiber, memory_order_relaxed);
+	return old;
+}
+
+/** usched_share_next() - put `next` into a ring, where thieves see it. The owner; tick handler. */
+void usched_share_next(struct usched_worker *worker);
 
 /** usched_unpick() - put back what was picked, so that it is the next one again */
 void usched_unpick(struct usched_worker *worker, struct usched_fiber *fiber);
@@ -160,7 +181,7 @@ static inline struct usched_carrier *usched_charge(struct usched_carrier *carrie
 /* The same for a call that cannot switch: the next one that can will. */
 static inline void usched_charge_here(struct usched_carrier *carrier)
 {
-	if (carrier)
+	if (carrier && carrier->budget > 0)
 		carrier->budget--;
 }
 
@@ -234,6 +255,9 @@ unsigned int usched_poll(struct usched_carrier *carrier, uint64_t timeout_ns);
 /** usched_notify() - a ring of an owned worker has grown: should a sleeping worker steal? */
 void usched_notify(struct usched_worker *worker);
 
+/** usched_hasten_monitor() - somebody is no longer alone: passes are to be frequent again */
+void usched_hasten_monitor(struct usched_scheduler *scheduler);
+
 /** usched_notify_self() - the owner's fiber is no longer alone: it needs its tick, and the monitor */
 static inline void usched_notify_self(struct usched_worker *worker)
 {
@@ -244,7 +268,7 @@ static inline void usched_notify_self(struct usched_worker *worker)
 		scheduler->hooks.tick_wanted(worker);
 	if (__builtin_expect(atomic_load_explicit(&scheduler->monitor_slow,
 						  memory_order_relaxed), 0))
-		scheduler->hooks.wake_monitor(scheduler);
+		usched_hasten_monitor(scheduler);
 }
 
 /** usched_notify_outside() - an inbox has grown: wake a sleeping worker, best of that pool. True: did */

@@ -197,11 +197,18 @@ void usched_notify(struct usched_worker *worker)
 	usched_wake_any(scheduler, worker->pool);
 }
 
+void usched_hasten_monitor(struct usched_scheduler *scheduler)
+{
+	/* Relaxed: it only keeps others from saying the same. */
+	atomic_store_explicit(&scheduler->monitor_slow, false, memory_order_relaxed);
+	scheduler->hooks.wake_monitor(scheduler);
+}
+
 bool usched_notify_outside(struct usched_scheduler *scheduler, struct usched_pool *pool)
 {
 	atomic_thread_fence(memory_order_seq_cst);			/* [S1] [S3] */
 	if (atomic_load_explicit(&scheduler->monitor_slow, memory_order_relaxed))
-		scheduler->hooks.wake_monitor(scheduler);
+		usched_hasten_monitor(scheduler);
 	if (atomic_load_explicit(&scheduler->idle_count, memory_order_relaxed) != 0 &&
 	    usched_wake_any(scheduler, pool))
 		return true;
@@ -254,17 +261,6 @@ static struct usched_fiber *steal(struct usched_worker *worker)
 	}
 	for (uint32_t i = 0; !fiber && i < scheduler->pool_count; i++)
 		fiber = usched_inbox_pop(&scheduler->pools[i].inbox);
-	/* Last what a worker has just woken for itself, if it did not come to it. */
-	for (uint32_t i = 0; !fiber && i + 1 < scheduler->worker_count; i++) {
-		struct usched_worker *victim = worker->victims[i];
-
-		if (atomic_load_explicit(&victim->next_stale, memory_order_relaxed)) {
-			atomic_store_explicit(&victim->next_stale, false, memory_order_relaxed);
-			fiber = atomic_exchange_explicit(&victim->next, NULL, memory_order_acq_rel);
-			if (fiber)
-				usched_count(&worker->counters.steals);
-		}
-	}
 	return fiber;
 }
 

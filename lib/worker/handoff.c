@@ -69,8 +69,7 @@ void usched_surrender(struct usched_carrier *carrier)
 	struct usched_scheduler *scheduler = carrier->scheduler;
 	struct usched_pool *pool = worker->pool;
 	struct usched_fiber *fiber = usched_current(carrier);
-	struct usched_fiber *queued = atomic_exchange_explicit(&worker->next, NULL,
-							       memory_order_acq_rel);
+	struct usched_fiber *queued = usched_swap_next(worker, NULL);
 
 	if (queued)
 		usched_inbox_push(&pool->inbox, queued);

@@ -108,9 +108,11 @@ struct usched_worker {
 	/* Hot, the owner's. */
 	_Alignas(USCHED_CACHELINE) struct usched_scheduler *scheduler;	/* fixed		*/
 	struct usched_pool *pool;		/* fixed					*/
-	_Atomic(struct usched_fiber *) next;	/* woken last, runs next; thieves take it last	*/
+	_Atomic(struct usched_fiber *) next;	/* woken last, runs next; the owner's alone, relaxed:
+						   others only look whether there is one	*/
 	uint32_t next_streak;			/* dispatches from `next` in a row		*/
-	_Atomic bool next_stale;		/* by the monitor: thieves may take `next`	*/
+	_Atomic bool next_stale;		/* by the monitor: the tick is to put `next` where
+						   thieves can take it			*/
 	uint32_t fresh_streak;			/* dispatches since one from USED		*/
 	uint32_t polls_skipped;			/* dispatches since the last poll		*/
 	uint32_t cpu;				/* fixed					*/
