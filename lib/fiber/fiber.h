@@ -85,8 +85,8 @@ struct usched_fiber {
 	struct usched_pool *pool;		/* where its stack is from; fixed	*/
 	struct cds_wfcq_node node;		/* in an inbox				*/
 	_Atomic uint8_t state;			/* relaxed: for observers and asserts	*/
-	uint8_t mode;				/* enum usched_preempt			*/
-	uint8_t priority;			/* enum usched_priority			*/
+	_Atomic uint8_t mode;			/* enum usched_preempt; fixed, relaxed: the monitor */
+	_Atomic uint8_t priority;		/* enum usched_priority; may look at a new owner's */
 	uint8_t stack_class;			/* enum usched_stack			*/
 	uint32_t stack_slot;			/* meaningful once it ran		*/
 	uint32_t index;				/* in the table; fixed			*/
@@ -149,6 +149,16 @@ static inline void usched_fiber_set_state(struct usched_fiber *fiber, enum usche
 static inline struct usched_carrier *usched_fiber_bound(struct usched_fiber *fiber)
 {
 	return atomic_load_explicit(&fiber->bound, memory_order_relaxed);	/* F3 */
+}
+
+static inline enum usched_preempt usched_fiber_mode(const struct usched_fiber *fiber)
+{
+	return (enum usched_preempt)atomic_load_explicit(&fiber->mode, memory_order_relaxed);
+}
+
+static inline enum usched_priority usched_fiber_priority(const struct usched_fiber *fiber)
+{
+	return (enum usched_priority)atomic_load_explicit(&fiber->priority, memory_order_relaxed);
 }
 
 static inline enum usched_join_state usched_fiber_join_state(const struct usched_fiber *fiber)

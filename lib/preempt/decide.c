@@ -51,7 +51,7 @@ struct tick {
 
 static void count(const struct tick *tick, enum usched_decision decision)
 {
-	usched_count(&tick->worker->counters.decisions[tick->fiber->mode][decision]);
+	usched_count(&tick->worker->counters.decisions[usched_fiber_mode(tick->fiber)][decision]);
 }
 
 static bool is_revoked(struct tick *tick)
@@ -123,14 +123,14 @@ static void note_for_section(struct tick *tick)
 
 static bool is_never(struct tick *tick)
 {
-	return tick->fiber->mode == USCHED_PREEMPT_NEVER;
+	return usched_fiber_mode(tick->fiber) == USCHED_PREEMPT_NEVER;
 }
 
 static bool is_alone(struct tick *tick)
 {
 	atomic_store_explicit(&tick->worker->poll_due, false, memory_order_relaxed);
 	usched_poll(tick->carrier, 0);
-	tick->next = usched_pick_from(tick->worker, (enum usched_priority)tick->fiber->priority);
+	tick->next = usched_pick_from(tick->worker, usched_fiber_priority(tick->fiber));
 	return !tick->next;
 }
 
@@ -145,7 +145,7 @@ static bool may_move(struct tick *tick)
 {
 	enum usched_veto veto;
 
-	if (tick->fiber->mode != USCHED_PREEMPT_YIELD || !tick->frame)
+	if (usched_fiber_mode(tick->fiber) != USCHED_PREEMPT_YIELD || !tick->frame)
 		return false;
 	if (usched_code_allows(tick->carrier, tick->fiber, tick->frame, &veto))
 		return true;
@@ -286,7 +286,7 @@ void usched_preempt_tick(struct usched_carrier *carrier, ucontext_t *frame)
 		if (worker) {
 			atomic_store_explicit(&worker->poll_due, true, memory_order_relaxed);
 			usched_count(&worker->counters.ticks);
-			usched_count(&worker->counters.decisions[fiber ? fiber->mode : 0]
+			usched_count(&worker->counters.decisions[fiber ? usched_fiber_mode(fiber) : 0]
 					       [USCHED_DECISION_DEFERRED]);
 		} else {
 			/* It sleeps: somebody armed it for the worker that it has just given away. */
@@ -303,7 +303,7 @@ void usched_preempt_tick(struct usched_carrier *carrier, ucontext_t *frame)
 	if (atomic_load_explicit(&carrier->tick_fast, memory_order_relaxed))
 		usched_tick_set(carrier, usched_quantum_of(worker, usched_current(carrier)));
 	if (carrier->losses != losses)
-		usched_count(&worker->counters.decisions[usched_current(carrier)->mode]
+		usched_count(&worker->counters.decisions[usched_fiber_mode(usched_current(carrier))]
 				       [USCHED_DECISION_LOST]);
 	else
 		carrier = decide(carrier, frame);

@@ -134,7 +134,7 @@ static void look_at(struct usched_scheduler *scheduler, struct usched_worker *wo
 						   memory_order_relaxed);
 	uint64_t ticks = atomic_load_explicit(&worker->counters.ticks, memory_order_relaxed);
 	struct usched_fiber *fiber;
-	uint64_t quantum_ns, ran_ns, passed_ns;
+	uint64_t quantum_ns, clock_ns, ran_ns;
 
 	atomic_store_explicit(&worker->poll_due, true, memory_order_relaxed);
 	if (!owner || !atomic_load_explicit(&owner->ready, memory_order_acquire))
@@ -146,6 +146,8 @@ static void look_at(struct usched_scheduler *scheduler, struct usched_worker *wo
 		worker->seen_ticks = ticks;
 		worker->seen_clock_ns = thread_clock_ns(owner);
 		worker->seen_since_ns = now_ns;
+		worker->window_clock_ns = worker->seen_clock_ns;
+		worker->window_ns = now_ns;
 		return;
 	}
 	/* It has run the same fiber since the last pass: let others have what it woke. */
@@ -161,14 +163,20 @@ static void look_at(struct usched_scheduler *scheduler, struct usched_worker *wo
 	/* A hint like the rest; a descriptor's memory is always there to be read. */
 	fiber = usched_current(owner);
 	quantum_ns = fiber ? usched_quantum_of(worker, fiber) : 0;
-	passed_ns = now_ns - worker->seen_since_ns;
-	ran_ns = thread_clock_ns(owner) - worker->seen_clock_ns;
-	if (ran_ns < passed_ns * STILL_PERCENT / 100) {
+	clock_ns = thread_clock_ns(owner);
+	ran_ns = clock_ns - worker->seen_clock_ns;
+	/* From pass to pass, so that it does not count how long it ran before. */
+	if (clock_ns - worker->window_clock_ns <
+	    (now_ns - worker->window_ns) * STILL_PERCENT / 100) {
 		/* It stood still: blocked, or the kernel gave its CPU to somebody else. */
 		if (is_blocked(owner))
 			take(scheduler, worker, owner);
-	} else if (quantum_ns && ran_ns > 2 * quantum_ns + LATE_NS && ticks == worker->seen_ticks &&
-		   fiber->mode != USCHED_PREEMPT_NEVER &&
+		return;
+	}
+	worker->window_ns = now_ns;
+	worker->window_clock_ns = clock_ns;
+	if (quantum_ns && ran_ns > 2 * quantum_ns + LATE_NS && ticks == worker->seen_ticks &&
+		   usched_fiber_mode(fiber) != USCHED_PREEMPT_NEVER &&
 		   atomic_load_explicit(&fiber->sections, memory_order_relaxed) == 0) {
 		/* It runs, but no tick arrives: busy in the kernel, or the signal is blocked. On a
 		   virtual machine time that the host took counts as run, so a tick may be late. A

@@ -59,7 +59,7 @@ static void sooner(uint64_t *due_ns, uint64_t at_ns)
 /* A fiber waits that is worth more than the running one, or has just come from outside. */
 static bool outranked(struct usched_worker *worker, const struct usched_fiber *fiber)
 {
-	if (fiber->priority == USCHED_PRIORITY_HIGH)
+	if (usched_fiber_priority(fiber) == USCHED_PRIORITY_HIGH)
 		return false;
 	return usched_ring_length(&worker->rings[USCHED_RING_HIGH]) > 0 ||
 	       atomic_load_explicit(&worker->pool->urgent, memory_order_relaxed);
@@ -84,7 +84,7 @@ static void look_at(struct usched_worker *worker, int epoll, uint64_t mark, uint
 		watch->dispatches = dispatches;
 		watch->since_ns = now_ns;
 	}
-	if (fiber->mode == USCHED_PREEMPT_NEVER ||
+	if (usched_fiber_mode(fiber) == USCHED_PREEMPT_NEVER ||
 	    usched_quantum_of(worker, fiber) == USCHED_QUANTUM_OFF)
 		return;
 	if (!watch->armed && now_ns >= watch->arm_ns &&

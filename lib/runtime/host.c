@@ -288,8 +288,8 @@ static bool describe(struct usched_runtime *runtime, struct usched_fiber *fiber,
 		record->wait_kind = fiber->waiter.kind;
 		record->wait_object = fiber->waiter.object;
 	}
-	record->mode = fiber->mode;
-	record->priority = fiber->priority;
+	record->mode = usched_fiber_mode(fiber);
+	record->priority = usched_fiber_priority(fiber);
 	record->preemptions = GET(fiber->preemptions);
 	record->stack_bytes = usched_stacks_slot_bytes(&runtime->scheduler.pools[0].stacks,
 						       fiber->stack_class);

@@ -158,10 +158,11 @@ static int read_environment(struct usched_settings *settings)
 
 static int check_ranges(const struct usched_settings *settings)
 {
+	uint64_t least_ns = settings->quantum_floor_ns < USCHED_QUANTUM_MIN_NS ?
+			    settings->quantum_floor_ns : USCHED_QUANTUM_MIN_NS;
+
 	if (settings->quantum_ns != USCHED_QUANTUM_OFF &&
-	    settings->quantum_floor_ns == UINT64_MAX &&
-	    (settings->quantum_ns < USCHED_QUANTUM_MIN_NS ||
-	     settings->quantum_ns > USCHED_QUANTUM_MAX_NS))
+	    (settings->quantum_ns < least_ns || settings->quantum_ns > USCHED_QUANTUM_MAX_NS))
 		return refuse("quantum_ns is neither USCHED_QUANTUM_OFF nor between 100 us and 1 s");
 	if (settings->wakeup_ns != USCHED_WAKEUP_OFF &&
 	    (settings->wakeup_ns < USCHED_WAKEUP_MIN_NS ||
@@ -216,8 +217,9 @@ int usched_settings_read(struct usched_settings *settings,
 	settings->guard = USCHED_GUARD_AUTO;
 	settings->signal = SIGURG;
 	settings->membarrier = true;
-	error = check_ranges(settings);
+	/* First the environment: it may lower what the options are checked against. */
+	error = read_environment(settings);
 	if (!error)
-		error = read_environment(settings);
+		error = check_ranges(settings);
 	return error;
 }

@@ -128,8 +128,9 @@ int usched_spawn(struct usched_runtime *runtime, usched_fiber_t *id,
 		goto out;
 	fiber->function = function;
 	fiber->argument = argument;
-	fiber->mode = (uint8_t)options->preempt;
-	fiber->priority = (uint8_t)options->priority;
+	atomic_store_explicit(&fiber->mode, (uint8_t)options->preempt, memory_order_relaxed);
+	atomic_store_explicit(&fiber->priority, (uint8_t)options->priority,
+			      memory_order_relaxed);
 	atomic_store_explicit(&fiber->sections, 0, memory_order_relaxed);
 	fiber->section_note = false;
 	fiber->exceptions = (struct usched_exceptions){ NULL, 0 };

@@ -14,9 +14,9 @@ enum { NEXT_STREAK = 3, FRESH_STREAK = 64, INBOX_EVERY = 61, POLL_EVERY = 64, IN
 
 static enum usched_ring_kind ring_of(const struct usched_fiber *fiber, enum usched_ring_kind kind)
 {
-	if (fiber->priority == USCHED_PRIORITY_NORMAL)
+	if (usched_fiber_priority(fiber) == USCHED_PRIORITY_NORMAL)
 		return kind;
-	return fiber->priority == USCHED_PRIORITY_HIGH ? USCHED_RING_HIGH : USCHED_RING_LOW;
+	return usched_fiber_priority(fiber) == USCHED_PRIORITY_HIGH ? USCHED_RING_HIGH : USCHED_RING_LOW;
 }
 
 void usched_queue(struct usched_worker *worker, struct usched_fiber *fiber,
@@ -30,7 +30,7 @@ void usched_ready_outside(struct usched_fiber *fiber)
 {
 	struct usched_pool *pool = fiber->pool;		/* the fiber is gone once it is pushed */
 	struct usched_scheduler *scheduler = pool->scheduler;
-	bool low = fiber->priority == USCHED_PRIORITY_LOW;
+	bool low = usched_fiber_priority(fiber) == USCHED_PRIORITY_LOW;
 
 	usched_inbox_push(&pool->inbox, fiber);
 	if (usched_notify_outside(scheduler, pool) || low ||
@@ -54,7 +54,7 @@ void usched_ready(struct usched_carrier *carrier, struct usched_fiber *fiber,
 		return;
 	}
 	usched_count(&worker->counters.wakes);
-	if (place == USCHED_PLACE_NEXT && fiber->priority == USCHED_PRIORITY_NORMAL) {
+	if (place == USCHED_PLACE_NEXT && usched_fiber_priority(fiber) == USCHED_PRIORITY_NORMAL) {
 		fiber = usched_swap_next(worker, fiber);
 		if (!fiber) {
 			usched_notify_self(worker);	/* the monitor sees to thieves */
@@ -332,7 +332,7 @@ static struct usched_fiber *joiner_to_run(struct usched_carrier *carrier,
 	usched_spinlock_lock(&fiber->lock);
 	joiner = usched_fiber_join_state(fiber) == USCHED_JOIN_WAITED ? fiber->joiner->fiber : NULL;
 	if (joiner && (joiner->pool->scheduler != worker->scheduler ||
-		       joiner->priority != USCHED_PRIORITY_NORMAL))
+		       usched_fiber_priority(joiner) != USCHED_PRIORITY_NORMAL))
 		joiner = NULL;
 	/* Not DONE unless claimed: until we have left the stack nobody else may free it. */
 	if (joiner && claim_joiner_locked(fiber, &claimed))
@@ -533,7 +533,7 @@ void usched_leave_pending(struct usched_carrier *carrier)
 	usched_enter_carrier(carrier);
 	if (usched_in_section(fiber)) {
 		fiber->section_note = true;
-	} else if (fiber->mode != USCHED_PREEMPT_NEVER &&
+	} else if (usched_fiber_mode(fiber) != USCHED_PREEMPT_NEVER &&
 		   usched_quantum_of(usched_owned(carrier), fiber) != USCHED_QUANTUM_OFF) {
 		usched_yield_from(carrier);
 		carrier = usched_carrier_self_get();

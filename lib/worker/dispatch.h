@@ -125,7 +125,7 @@ static inline uint64_t usched_quantum_of(const struct usched_worker *worker,
 
 	/* Relaxed: a change is taken up at the next dispatch, tick or pass of the monitor. */
 	return __builtin_expect(own_ns == USCHED_QUANTUM_DEFAULT, 1) ?
-	       atomic_load_explicit(&worker->quanta_ns[fiber->priority], memory_order_relaxed) :
+	       atomic_load_explicit(&worker->quanta_ns[usched_fiber_priority(fiber)], memory_order_relaxed) :
 	       own_ns;
 }
 

@@ -162,6 +162,8 @@ struct usched_worker {
 	uint64_t seen_ticks;
 	struct usched_carrier *seen_owner;
 	uint64_t seen_clock_ns;			/* the owner's CPU clock			*/
+	uint64_t window_ns;			/* the last pass at which it had run a while	*/
+	uint64_t window_clock_ns;
 	uint64_t seen_since_ns;			/* when dispatches last moved			*/
 	struct usched_watch watch;
 	_Atomic uint64_t taken;			/* by the monitor				*/
