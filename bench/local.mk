@@ -7,7 +7,8 @@ noinst_PROGRAMS += bench/usched_basic
 bench_usched_basic_SOURCES = bench/usched_basic.c
 bench_usched_basic_LDFLAGS = $(AM_LDFLAGS) -no-install
 bench_usched_basic_LDADD = libusched.la
-EXTRA_DIST += bench/run bench/README.md bench/boost_basic.cpp bench/go_basic.go
+EXTRA_DIST += bench/run bench/peers.sh bench/README.md bench/workloads/basic.sh \
+	bench/boost_basic.cpp bench/go_basic.go
 
 .PHONY: bench
 bench: bench/usched_basic
