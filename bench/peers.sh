@@ -12,6 +12,33 @@ say_once() { # KEY TEXT
 	echo "# $2" >&2
 }
 
+# Debian's crates need Debian's compiler, whatever else is on the PATH, and no network.
+build_tokio() { # PROGRAM SOURCE
+	local project=$peers/tokio source name
+	mkdir -p "$project/.cargo"
+	cat >"$project/.cargo/config.toml" <<-END
+		[source.crates-io]
+		replace-with = "debian"
+		[source.debian]
+		directory = "/usr/share/cargo/registry"
+	END
+	cat >"$project/Cargo.toml" <<-END
+		[package]
+		name = "peers"
+		version = "0.0.0"
+		edition = "2021"
+		[dependencies]
+		tokio = { version = "1", features = ["rt-multi-thread", "net", "io-util", "time"] }
+	END
+	for source in "$here"/tokio_*.rs; do
+		name=${source##*/}
+		printf '[[bin]]\nname = "%s"\npath = "%s"\n' "${name%.rs}" "$source" >>"$project/Cargo.toml"
+	done
+	(cd "$project" && env -u RUSTFLAGS CARGO_HOME="$project/home" RUSTC=/usr/bin/rustc \
+		CARGO_TARGET_DIR="$project/target" /usr/bin/cargo build --offline --release \
+		--bin "${1##*/}") && cp "$project/target/release/${1##*/}" "$1"
+}
+
 build_boost() { # PROGRAM SOURCE
 	g++ -O2 -DNDEBUG -o "$1" "$2" -lboost_fiber -lboost_context -lpthread
 }
@@ -28,6 +55,10 @@ lacking() { # SYSTEM
 			echo "libboost-fiber-dev and g++"
 		fi ;;
 	go) command -v go >/dev/null || echo "golang-go" ;;
+	tokio)
+		if [ ! -x /usr/bin/cargo ] || ! compgen -G '/usr/share/cargo/registry/tokio-1.*' >/dev/null; then
+			echo "cargo and librust-tokio-dev"
+		fi ;;
 	esac
 }
 
@@ -37,6 +68,7 @@ peer() { # SYSTEM FAMILY
 	case $1 in
 	boost) source=$here/$1_$2.cpp ;;
 	go) source=$here/$1_$2.go ;;
+	tokio) source=$here/$1_$2.rs ;;
 	*) return 0 ;;
 	esac
 	packages=$(lacking "$1")
