@@ -223,6 +223,14 @@ struct ctl_word ctl_bytes(uint64_t bytes)
 	return word;
 }
 
+struct ctl_word ctl_runtime(uint32_t pid, uint32_t number)
+{
+	struct ctl_word word;
+
+	snprintf(word.text, sizeof(word.text), number > 1 ? "%u/%u" : "%u", pid, number);
+	return word;
+}
+
 const char *ctl_attachment(enum usched_client_attachment attachment)
 {
 	switch (attachment) {

@@ -60,6 +60,7 @@ struct ctl_word ctl_quantum(uint64_t ns);	/* the same, and off		*/
 struct ctl_word ctl_age(uint64_t since_ns, uint64_t now_ns); /* 350ms, 2h05m; - for 0 */
 struct ctl_word ctl_rate(uint64_t count, uint64_t elapsed_ns); /* 1234, 12.5	*/
 struct ctl_word ctl_bytes(uint64_t bytes);	/* 256K, 8M			*/
+struct ctl_word ctl_runtime(uint32_t pid, uint32_t number); /* 4711, 4711/2	*/
 const char *ctl_attachment(enum usched_client_attachment attachment);
 const char *ctl_tick(enum usched_tick tick);
 const char *ctl_worker_state(enum usched_client_worker_state state);

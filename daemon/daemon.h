@@ -46,6 +46,7 @@ struct client {
 	bool attached;			/* HELLO was answered			*/
 	pid_t pid;
 	uid_t uid;
+	uint32_t number;		/* of the runtime in its process, from 1 */
 	uint64_t deadline_ns;		/* for HELLO				*/
 	uint64_t since_ns;
 	char name[USCHED_SEGMENT_NAME_BYTES];
@@ -105,8 +106,10 @@ void client_event(struct daemon *daemon, struct client *client, uint64_t now_ns)
 void client_drop(struct daemon *daemon, struct client *client, const char *why);
 /* One pass: read reports, decide, change grants, ring doorbells. */
 void clients_pass(struct daemon *daemon, uint64_t now_ns);
-/* The newest runtime of a process; NULL: none. */
-struct client *client_find(struct daemon *daemon, pid_t pid);
+/* A runtime by its number in its process; 0: the first. NULL: none. */
+struct client *client_find(struct daemon *daemon, pid_t pid, uint32_t number);
+/* "4711", or "4711/2" for a process's second runtime; valid until the next call. */
+const char *client_name(const struct client *client);
 void client_doorbell(struct daemon *daemon, struct client *client);
 
 /* observers.c */

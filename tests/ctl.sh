@@ -283,6 +283,7 @@ refuse 6 'from 100us to 1s' set "$pid" quantum=2s
 refuse 6 '100 us to 1 s' set "$pid" quantum=99us
 refuse 6 'from 100us to 1s' set "$pid" quantum=0us
 refuse 3 'no runtime number 2' set "$pid/2" quantum=1ms
+expect 3 "cannot open process $pid/2" set "$pid/2" quantum=1ms
 expect 0 '2ms -> 1ms -> 1ms' set "$pid" quantum=1ms --dry-run
 expect 0 'nothing was changed' set "$pid" quantum=1ms --dry-run
 expect 0 'quantum=2ms' show "$pid"

@@ -454,6 +454,7 @@ static void it_attaches_obeys_and_goes_on_alone(void)
 	CU_ASSERT_EQUAL(hello.hello.workers_max, 3);
 	CU_ASSERT_EQUAL(hello.hello.cpus[0], 0x17);
 	CU_ASSERT_EQUAL(hello.hello.quantum_ns, 3000000);
+	CU_ASSERT_EQUAL(hello.hello.number, 1);
 	CU_ASSERT_EQUAL(host.cpus[0], 0x2);
 	CU_ASSERT_EQUAL(host.quantum_ns, 3000000);
 	CU_ASSERT_EQUAL(usched_segment_grant(&control->old.grant)->retired, 1);
@@ -650,14 +651,21 @@ static void two_runtimes_of_a_process_have_two_names(void)
 	socklen_t bytes;
 	int end = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
+	make_directory();
 	start(NULL);
 	first = control;
-	start(NULL);
+	start(directory);
 	usched_address_embedded(&address, &bytes, getuid(), getpid(), 2);
 	CU_ASSERT_EQUAL(connect(end, (struct sockaddr *)&address, bytes), 0);
 	close(end);
+	/* The daemon hears of it under the same number. */
+	daemon_start();
+	CU_ASSERT_EQUAL_FATAL(daemon_hear(), 0);
+	CU_ASSERT_EQUAL(hello.hello.number, 2);
+	daemon_stop();
 	finish();
 	usched_control_destroy(first);
+	remove_directory();
 	usched_control_destroy(NULL);
 }
 

@@ -208,7 +208,7 @@ int usched_client_list_get(const struct usched_client_list *list, size_t index,
  * usched_client_runtime_open() - open one runtime for reading
  * @runtime:	set to it
  * @pid:	its process
- * @number:	which runtime of that process; 0 or 1: the first
+ * @number:	which runtime of that process, as usched_client_entry has it; 0 or 1: the first
  *
  * Return:	0
  * Errors:	-ESRCH, -EACCES, -ETIMEDOUT, -EBADMSG, -ENOMEM, -EMFILE

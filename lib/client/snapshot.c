@@ -125,11 +125,11 @@ static void convert_worker(struct usched_client_worker *to, const struct usched_
 static int fail_read(struct usched_client_runtime *runtime, int error, const char *reason)
 {
 	struct usched_exchange said = { .socket = -1, .reason = reason };
-	char what[] = "cannot read process 4294967295";
+	char what[64];
 
 	if (error == -ENOMEM)
 		return usched_client_no_memory(runtime->client, "cannot read the runtime");
-	sprintf(what, "cannot read process %u", runtime->pid);
+	snprintf(what, sizeof(what), "cannot read process %s", runtime->label);
 	return usched_runtime_fail(runtime, &said, error, what);
 }
 

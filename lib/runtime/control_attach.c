@@ -87,6 +87,7 @@ static int say_hello(struct usched_control *control)
 	hello.hello.workers = control->options.workers;
 	hello.hello.workers_max = control->options.workers_max;
 	hello.hello.quantum_ns = control->quantum_ns;
+	hello.hello.number = control->number;
 	memcpy(hello.hello.cpus, control->options.cpus, sizeof(hello.hello.cpus));
 	return usched_message_send(control->daemon, &hello, NULL, 0);
 }

@@ -50,6 +50,7 @@ struct usched_control {
 	uint64_t moves;
 
 	int listener;			/* -1: could not be bound		*/
+	unsigned int number;		/* of its name, from 1; 0: no listener	*/
 	bool deaf;			/* the listener is not watched: no room	*/
 	uint64_t listen_ns;		/* deaf for want of descriptors until then */
 	struct usched_observer observers[USCHED_OBSERVERS_MAX];
