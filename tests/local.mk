@@ -57,6 +57,7 @@ tests_t_daemon_SOURCES = tests/t_daemon.c tests/fake_host.h
 EXTRA_tests_t_daemon_DEPENDENCIES = uschedd
 
 # ctl
+test_programs += tests/t_observe
 test_programs += tests/t_client
 tests_t_client_SOURCES = tests/t_client.c tests/fake_peer.c tests/fake_peer.h
 check_PROGRAMS += tests/helper_fake

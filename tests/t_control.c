@@ -137,6 +137,26 @@ static void an_active_runtime_publishes_an_idle_one_once(void)
 	finish();
 }
 
+/* What an idle runtime published last must be true at rest: a worker that was awake just then is
+   published again, at once. */
+static void what_is_published_last_is_at_rest(void)
+{
+	uint32_t before;
+
+	start(NULL);
+	pass();
+	before = host.published;
+	active = 0;
+	host.awake = 1;
+	CU_ASSERT(pass() <= usched_clock_now_ns() + skew_ns);
+	host.awake = 0;
+	CU_ASSERT_EQUAL(pass(), UINT64_MAX);
+	CU_ASSERT_EQUAL(host.published, before + 2);
+	pass();
+	CU_ASSERT_EQUAL(host.published, before + 2);
+	finish();
+}
+
 static void open_gives_the_pair_to_read(void)
 {
 	union usched_message_any message;
@@ -672,6 +692,7 @@ static void two_runtimes_of_a_process_have_two_names(void)
 static const struct usched_test tests[] = {
 	{ "it_starts_alone_with_what_it_may_use", it_starts_alone_with_what_it_may_use },
 	{ "an_active_runtime_publishes_an_idle_one_once", an_active_runtime_publishes_an_idle_one_once },
+	{ "what_is_published_last_is_at_rest", what_is_published_last_is_at_rest },
 	{ "open_gives_the_pair_to_read", open_gives_the_pair_to_read },
 	{ "set_changes_the_quantum_and_nothing_wrong_does",
 	  set_changes_the_quantum_and_nothing_wrong_does },

@@ -312,7 +312,7 @@ struct usched_client_worker {
 	uint64_t polls;
 	uint64_t io_events;
 	uint64_t timers_fired;
-	uint64_t idle_ns;
+	uint64_t idle_ns;		/* asleep for want of work, also just now */
 };
 
 /**

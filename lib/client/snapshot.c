@@ -87,7 +87,17 @@ static void convert_info(struct usched_client_info *info,
 	info->fibers_parked = report->fibers_parked;
 }
 
-static void convert_worker(struct usched_client_worker *to, const struct usched_report_worker *from)
+/* When the counters were right: at the publication if it is recent, else (an idle runtime does
+   not publish, and nothing changes) at the reading. */
+static uint64_t moment(const struct usched_client_info *info)
+{
+	if (info->published_ns <= info->read_ns && info->read_ns - info->published_ns <= FRESH_NS)
+		return info->published_ns;
+	return info->read_ns;
+}
+
+static void convert_worker(struct usched_client_worker *to, const struct usched_report_worker *from,
+			   const struct usched_client_info *info)
 {
 	to->size = sizeof(*to);
 	to->cpu = from->cpu;
@@ -119,6 +129,10 @@ static void convert_worker(struct usched_client_worker *to, const struct usched_
 	to->io_events = from->io_events;
 	to->timers_fired = from->timers_fired;
 	to->idle_ns = from->idle_ns;
+	/* One that slept when the runtime published last has slept since, or there would be a later
+	   publication. */
+	if (to->state == USCHED_CLIENT_WORKER_IDLE && moment(info) > info->published_ns)
+		to->idle_ns += moment(info) - info->published_ns;
 }
 
 /* Sets the failure for a pair that cannot be read. */
@@ -200,7 +214,7 @@ int usched_client_snapshot_open(struct usched_client_runtime *runtime,
 	convert_info(&made->info, runtime, &grant, grant_known, &report);
 	made->info.read_ns = usched_client_now();
 	for (i = 0; i < runtime->segments.workers; i++)
-		convert_worker(&made->worker[i], &workers[i]);
+		convert_worker(&made->worker[i], &workers[i], &made->info);
 	*snapshot = made;
 out:
 	free(workers);
@@ -224,15 +238,6 @@ int usched_client_snapshot_worker(const struct usched_client_snapshot *snapshot,
 	if (index >= snapshot->info.workers)
 		return -EINVAL;
 	return usched_client_give(worker, &snapshot->worker[index], sizeof(snapshot->worker[index]));
-}
-
-/* When the counters were right: at the publication if it is recent, else (an idle runtime does
-   not publish, and nothing changes) at the reading. */
-static uint64_t moment(const struct usched_client_info *info)
-{
-	if (info->published_ns <= info->read_ns && info->read_ns - info->published_ns <= FRESH_NS)
-		return info->published_ns;
-	return info->read_ns;
 }
 
 int usched_client_snapshot_change(const struct usched_client_snapshot *before,
@@ -275,15 +280,18 @@ int usched_client_snapshot_change(const struct usched_client_snapshot *before,
 	SUBTRACT(polls);
 	SUBTRACT(io_events);
 	SUBTRACT(timers_fired);
-	SUBTRACT(idle_ns);
 #undef SUBTRACT
 
-	result = usched_client_give(worker, &change, sizeof(change));
-	if (result)
-		return result;
 	from = moment(&before->info);
 	to = moment(&after->info);
-	if (elapsed_ns)
-		*elapsed_ns = to > from ? to - from : 1;
-	return 0;
+	to = to > from ? to : from + 1;
+	/* Partly an estimate, see convert_worker(): a runtime that was too busy to publish may have
+	   slept less than that. */
+	change.idle_ns = change.idle_ns > old->idle_ns ? change.idle_ns - old->idle_ns : 0;
+	if (change.idle_ns > to - from)
+		change.idle_ns = to - from;
+	result = usched_client_give(worker, &change, sizeof(change));
+	if (!result && elapsed_ns)
+		*elapsed_ns = to - from;
+	return result;
 }

@@ -45,6 +45,18 @@ static struct usched_report_worker *slots(const struct usched_pair *pair)
 					       sizeof(struct usched_report));
 }
 
+/* Whether some worker was at work when it was published. */
+static bool seems_awake(const struct usched_control *control)
+{
+	const struct usched_report_worker *slot = slots(&control->pair);
+	bool awake = false;
+
+	for (uint32_t i = 0; i < control->options.workers; i++)
+		awake |= slot[i].state == USCHED_WORKER_RUNNING ||
+			 slot[i].state == USCHED_WORKER_SCHEDULING;
+	return awake;
+}
+
 void usched_control_publish(struct usched_control *control, uint64_t now_ns, int active)
 {
 	struct usched_report *report = usched_segment_report(&control->pair.report);
@@ -56,7 +68,9 @@ void usched_control_publish(struct usched_control *control, uint64_t now_ns, int
 	control->host.publish(control->host.context, report, slots(&control->pair),
 			      control->options.workers);
 	control->published_ns = now_ns;
-	control->was_active = active;
+	/* Readers take what an idle runtime said last for true until it says more: a worker that was
+	   awake for a moment just now must not stay so for them. */
+	control->was_active = active || seems_awake(control);
 	if (usched_control_is_arbiter(control)) {
 		struct usched_grant *grant = usched_segment_grant(&control->pair.grant);
 
@@ -250,6 +264,8 @@ uint64_t usched_control_pass(struct usched_control *control, uint64_t now_ns, in
 			due_ns = observer->deadline_ns;
 	}
 	again_ns = usched_control_listen_pass(control, now_ns);
+	if (!active && control->was_active)
+		again_ns = now_ns;		/* to publish what is true at rest */
 	return again_ns < due_ns ? again_ns : due_ns;
 }
 
