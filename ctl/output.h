@@ -21,6 +21,11 @@
 
 /* --------------------------------------------------------------- messages */
 
+enum { CTL_TEXT_BYTES = 512 };
+
+/** ctl_text() - any text as one printable line; @to has CTL_TEXT_BYTES. Return: @to */
+const char *ctl_text(char *to, const char *from);
+
 /**
  * ctl_error() - say what failed, in three lines and, with --json, as an object
  * @code:	exit code
@@ -28,6 +33,8 @@
  * @what:	what could not be done
  * @why:	the reason, one line
  * @hint:	what to do; NULL or "": nothing to say
+ *
+ * The texts may quote arguments as they came: they are made printable here.
  *
  * Return:	@code
  */
@@ -90,7 +97,7 @@ void ctl_table_close(struct ctl_table *table);
 json_t *ctl_json(void);
 
 void ctl_json_number(json_t *object, const char *key, uint64_t value);
-void ctl_json_text(json_t *object, const char *key, const char *value); /* NULL: null */
+void ctl_json_text(json_t *object, const char *key, const char *value); /* made printable; NULL: null */
 void ctl_json_flag(json_t *object, const char *key, int value);
 void ctl_json_null(json_t *object, const char *key);
 void ctl_json_id(json_t *object, const char *key, uint64_t value); /* "0x1a"; 0: null */

@@ -23,6 +23,7 @@
 
 #include "base/clock.h"
 #include "base/duration.h"
+#include "base/printable.h"
 #include "base/random.h"
 #include "daemon.h"
 #include "memory/topology.h"
@@ -47,12 +48,13 @@ static const char usage[] =
 
 /* What clients can bring about is said so often a second at most, and then counted only: nobody
    outside shall fill a log, or make us wait for its reader. */
-enum { SAID_MAX = 50 };
+enum { SAID_MAX = 50, MESSAGE_BYTES = 384 };
 
 void say(const struct daemon *daemon, int level, const char *format, ...)
 {
 	static uint64_t window_ns;
 	static unsigned int said;
+	char raw[MESSAGE_BYTES], text[MESSAGE_BYTES];
 	va_list arguments;
 	uint64_t now_ns;
 
@@ -68,14 +70,15 @@ void say(const struct daemon *daemon, int level, const char *format, ...)
 	}
 	if (++said > SAID_MAX)
 		return;
-	if (daemon->journal)
-		fprintf(stderr, "<%d>", level);
-	else
-		fputs("uschedd: ", stderr);
+	/* A client's name may be anything, and a log is read in a terminal. */
 	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
+	vsnprintf(raw, sizeof(raw), format, arguments);
 	va_end(arguments);
-	fputc('\n', stderr);
+	usched_printable(text, sizeof(text), raw, sizeof(raw));
+	if (daemon->journal)
+		fprintf(stderr, "<%d>%s\n", level, text);
+	else
+		fprintf(stderr, "uschedd: %s\n", text);
 }
 
 int watch(struct daemon *daemon, int descriptor, enum source source, uint32_t index)

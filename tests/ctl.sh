@@ -165,6 +165,27 @@ refuse 6 'from 10ms to 3600s' stat 1 --interval=1us
 refuse 2 'the shells are' completion tcsh
 verdict wrong_command_lines_are_refused
 
+# Whatever the arguments hold: one line a text, no control character, valid JSON.
+nasty=$(printf 'a\033[31m\001b\rc\302\233d\377e')
+for place in "show $nasty" "set 1 $nasty=1ms" "set 1 quantum=$nasty" "set 1 $nasty" "$nasty" "list --$nasty" \
+	"stat 1 --count=$nasty" "stat 1 --interval=$nasty" "completion $nasty" "list --json=$nasty" \
+	"status --socket=/$nasty" "show $nasty/2"; do
+	# shellcheck disable=SC2086 # the arguments of a command
+	schedctl $place > "$scratch/out" 2> "$scratch/err"
+	# shellcheck disable=SC2086
+	schedctl --json $place > "$scratch/json" 2>> "$scratch/err"
+	if [ "$(cat "$scratch/out" "$scratch/err" "$scratch/json" | tr -d '\n' |
+		LC_ALL=C tr -d '\040-\176' | wc -c)" != 0 ]; then
+		wrong "control characters of the arguments came out: $(cat "$scratch/err" "$scratch/json" |
+			cat -v)"
+	fi
+	if grep -q '"what":null' "$scratch/json"; then
+		wrong "the object lacks what failed: $(cat "$scratch/json")"
+	fi
+	is_json "$scratch/json"
+done
+verdict arguments_are_shown_printable
+
 expect 0 'Usage: schedctl' --help
 expect 0 'Usage: schedctl' help
 expect 0 'Usage: schedctl set PID' set --help

@@ -100,6 +100,9 @@ static void text_is_made_printable(void)
 	CU_ASSERT_STRING_EQUAL(to, "abc");
 	usched_client_text(to, 4, "ab\xc3\xbc", 4);
 	CU_ASSERT_STRING_EQUAL(to, "ab");
+	to[0] = 'x';
+	usched_client_text(to, 0, "ab", 2);
+	CU_ASSERT_EQUAL(to[0], 'x');
 }
 
 static void a_session_needs_a_short_directory(void)

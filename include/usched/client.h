@@ -109,6 +109,19 @@ const struct usched_client_failure *usched_client_failure(const struct usched_cl
 /** usched_client_directory() - the daemon's directory in use by this session. */
 const char *usched_client_directory(const struct usched_client *client);
 
+/**
+ * usched_client_text() - copy text of unknown origin so that it can be shown
+ * @to:		room for @to_bytes, the final zero included
+ * @from:	ends at a zero byte or after @from_bytes
+ *
+ * As the texts of this interface are made: one line of valid UTF-8. Control characters,
+ * invisible ones and each byte of what is not valid UTF-8 become '?'; what does not fit is
+ * cut between two characters.
+ *
+ * Callable from: any thread
+ */
+void usched_client_text(char *to, size_t to_bytes, const char *from, size_t from_bytes);
+
 /* ----------------------------------------------------------------- daemon */
 
 struct usched_client_daemon {
