@@ -79,7 +79,7 @@ void clients_accept(struct daemon *daemon, uint64_t now_ns)
 	uint32_t same_user = 0;
 	pid_t pid;
 	uid_t uid;
-	int socket = accept_peer(daemon, daemon->clients_listener, &pid, &uid);
+	int socket = accept_peer(daemon, daemon->clients_listener.socket, &pid, &uid);
 
 	if (socket < 0)
 		return;

@@ -75,8 +75,16 @@ struct observer {
 	uint64_t deadline_ns;
 };
 
+struct listener {
+	const char *name;		/* in the directory			*/
+	int socket;
+	dev_t device;			/* of the file that we made; nothing else is removed */
+	ino_t inode;			/* 0: none yet				*/
+};
+
 struct daemon {
-	int epoll, timer, signals, clients_listener, control_listener, lock, reserve;
+	int epoll, timer, signals, lock, reserve;
+	struct listener clients_listener, control_listener;
 	char directory[DIRECTORY_BYTES];
 	bool verbose;
 	bool stop;

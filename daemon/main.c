@@ -254,19 +254,77 @@ static int take_lock(struct daemon *daemon)
 	return 0;
 }
 
-static int open_socket(struct daemon *daemon, const char *name, int *listener)
+/* Make room for a socket. A daemon that was killed leaves one that nobody listens on; whatever else
+   stands there is somebody's. Return: 0, or an exit code */
+static int clear_place(const struct sockaddr_un *address, socklen_t bytes)
+{
+	static const char elsewhere[] =
+		"stop it, or give another directory with --socket-directory";
+	const char *path = address->sun_path;
+	struct stat status;
+	int probe, error;
+
+	if (lstat(path, &status)) {
+		if (errno == ENOENT)
+			return 0;
+		return fail(EXIT_FAILED, path, strerror(errno),
+			    "give another directory with --socket-directory");
+	}
+	if (!S_ISSOCK(status.st_mode))
+		return fail(EXIT_FAILED, path, "what stands here is no socket, so no daemon made it",
+			    "move it away, or give another directory with --socket-directory");
+	probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	error = probe < 0 || connect(probe, (const struct sockaddr *)address, bytes) ? errno : 0;
+	if (probe >= 0)
+		close(probe);
+	/* EAGAIN: its queue is full; EPROTOTYPE: it speaks in streams. Both are alive. */
+	if (error == 0 || error == EAGAIN || error == EPROTOTYPE)
+		return fail(EXIT_FAILED, path, "another program listens on this socket", elsewhere);
+	if (error != ECONNREFUSED)
+		return fail(EXIT_FAILED, path, strerror(error), elsewhere);
+	if (unlink(path) && errno != ENOENT)
+		return fail(errno == EACCES || errno == EPERM ? EXIT_PERMISSION : EXIT_FAILED, path,
+			    strerror(errno), "run as the user who owns the directory");
+	return 0;
+}
+
+static int open_socket(struct daemon *daemon, const char *name, struct listener *listener)
 {
 	struct sockaddr_un address;
+	struct stat status;
 	socklen_t bytes;
+	int code;
 
 	usched_address_path(&address, &bytes, daemon->directory, name);
-	*listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	unlink(address.sun_path);	/* a dead daemon's: we hold the lock */
-	if (*listener < 0 || bind(*listener, (struct sockaddr *)&address, bytes) ||
-	    chmod(address.sun_path, 0666) || listen(*listener, BACKLOG))
+	code = clear_place(&address, bytes);
+	if (code)
+		return code;
+	listener->name = name;
+	listener->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (listener->socket < 0 || bind(listener->socket, (struct sockaddr *)&address, bytes) ||
+	    lstat(address.sun_path, &status))
+		return fail(EXIT_FAILED, address.sun_path, strerror(errno),
+			    "check the directory's owner and file system");
+	listener->device = status.st_dev;
+	listener->inode = status.st_ino;
+	if (chmod(address.sun_path, 0666) || listen(listener->socket, BACKLOG))
 		return fail(EXIT_FAILED, address.sun_path, strerror(errno),
 			    "check the directory's owner and file system");
 	return 0;
+}
+
+/* While our socket is open its inode cannot be another file's. */
+static void remove_socket(const struct daemon *daemon, const struct listener *listener)
+{
+	char path[DIRECTORY_BYTES + 32];
+	struct stat status;
+
+	if (!listener->inode)
+		return;
+	path_in(daemon, path, sizeof(path), listener->name);
+	if (lstat(path, &status) == 0 && status.st_dev == listener->device &&
+	    status.st_ino == listener->inode)
+		unlink(path);
 }
 
 static int find_cpus(struct daemon *daemon, const uint64_t *only)
@@ -325,8 +383,8 @@ static int open_loop(struct daemon *daemon)
 	if (daemon->epoll < 0 || daemon->timer < 0 || daemon->signals < 0 ||
 	    watch(daemon, daemon->timer, SOURCE_TIMER, 0) ||
 	    watch(daemon, daemon->signals, SOURCE_SIGNAL, 0) ||
-	    watch(daemon, daemon->clients_listener, SOURCE_CLIENTS, 0) ||
-	    watch(daemon, daemon->control_listener, SOURCE_CONTROL, 0))
+	    watch(daemon, daemon->clients_listener.socket, SOURCE_CLIENTS, 0) ||
+	    watch(daemon, daemon->control_listener.socket, SOURCE_CONTROL, 0))
 		return fail(EXIT_FAILED, "cannot make the loop", strerror(errno), NULL);
 	return 0;
 }
@@ -442,7 +500,6 @@ int main(int argc, char *argv[])
 {
 	static struct daemon daemon;
 	uint64_t only[USCHED_CPU_WORDS] = { 0 };
-	char path[DIRECTORY_BYTES + 32];
 	int code;
 
 	daemon.period_ns = PERIOD_DEFAULT_NS;
@@ -468,15 +525,14 @@ int main(int argc, char *argv[])
 		code = open_socket(&daemon, "control.sock", &daemon.control_listener);
 	if (!code)
 		code = open_loop(&daemon);
-	if (code)
-		return code;
-	say(&daemon, 6, "serving %u CPUs in %s", usched_cpu_count(daemon.cpus), daemon.directory);
-	notify_ready();
-	run(&daemon);
+	if (!code) {
+		say(&daemon, 6, "serving %u CPUs in %s", usched_cpu_count(daemon.cpus),
+		    daemon.directory);
+		notify_ready();
+		run(&daemon);
+	}
 	/* Runtimes find the hang-up and go on by themselves. */
-	path_in(&daemon, path, sizeof(path), "client.sock");
-	unlink(path);
-	path_in(&daemon, path, sizeof(path), "control.sock");
-	unlink(path);
-	return EXIT_DONE;
+	remove_socket(&daemon, &daemon.clients_listener);
+	remove_socket(&daemon, &daemon.control_listener);
+	return code;
 }

@@ -373,6 +373,84 @@ static void sockets_are_for_everybody_and_go_with_the_daemon(void)
 	end();
 }
 
+static int listen_at(const char *path, int type)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int end = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%.100s", path);
+	CU_ASSERT_EQUAL_FATAL(bind(end, (struct sockaddr *)&address, sizeof(address)), 0);
+	CU_ASSERT_EQUAL_FATAL(listen(end, 1), 0);
+	return end;
+}
+
+static ino_t inode_of(const char *path)
+{
+	struct stat info;
+
+	return lstat(path, &info) ? 0 : info.st_ino;
+}
+
+enum place { PLACE_FILE, PLACE_LINK, PLACE_FOLDER, PLACE_LISTENER, PLACE_STREAM, PLACE_DEAD, PLACES };
+
+/* Only a socket that nobody listens on makes way; the rest stays, and the daemon says why it ends. */
+static void what_is_not_ours_is_not_removed(void)
+{
+	static const char *const reasons[PLACES] = {
+		"is no socket", "is no socket", "is no socket", "another program listens",
+		"another program listens", "",
+	};
+	char *arguments[] = { (char *)"--socket-directory", directory, NULL };
+	char path[2][96], name[96];
+	ino_t before;
+
+	begin();
+	end_daemon();
+	snprintf(name, sizeof(name), "%s/log2", directory);
+	for (unsigned int i = 0; i < 2; i++)
+		snprintf(path[i], sizeof(path[i]), "%s/%s", directory, i ? "control.sock" : "client.sock");
+	for (int place = PLACE_FILE; place < PLACE_DEAD; place++) {
+		for (unsigned int i = 0; i < 2; i++) {
+			int descriptor = -1;
+
+			if (place == PLACE_FILE)
+				descriptor = open(path[i], O_WRONLY | O_CREAT | O_EXCL, 0600);
+			else if (place == PLACE_LINK)
+				(void)!symlink("/nonexistent", path[i]);
+			else if (place == PLACE_FOLDER)
+				mkdir(path[i], 0700);
+			else
+				descriptor = listen_at(path[i], place == PLACE_STREAM ? SOCK_STREAM :
+						       SOCK_SEQPACKET);
+			before = inode_of(path[i]);
+			CU_ASSERT_NOT_EQUAL(before, 0);
+			CU_ASSERT_EQUAL(finish_of(spawn(name, arguments)), 1);
+			CU_ASSERT_PTR_NOT_NULL(strstr(file_text(name), path[i]));
+			CU_ASSERT_PTR_NOT_NULL(strstr(file_text(name), reasons[place]));
+			CU_ASSERT_PTR_NOT_NULL(strstr(file_text(name), "hint: "));
+			CU_ASSERT_EQUAL(inode_of(path[i]), before);
+			/* What it had made before it failed went with it. */
+			CU_ASSERT_EQUAL(inode_of(path[!i]), 0);
+			if (descriptor >= 0)
+				close(descriptor);
+			CU_ASSERT_EQUAL(remove(path[i]), 0);
+		}
+	}
+	close(listen_at(path[0], SOCK_SEQPACKET));
+	close(listen_at(path[1], SOCK_STREAM));
+	start_daemon();
+	CU_ASSERT_EQUAL(status().pid, (uint32_t)daemon_pid);
+
+	/* Nor does it remove at its end what took the place of its socket. */
+	CU_ASSERT_EQUAL(unlink(path[0]), 0);
+	close(open(path[0], O_WRONLY | O_CREAT | O_EXCL, 0600));
+	before = inode_of(path[0]);
+	end_daemon();
+	CU_ASSERT_EQUAL(inode_of(path[0]), before);
+	CU_ASSERT_EQUAL(inode_of(path[1]), 0);
+	end();
+}
+
 static void nonsense_is_refused_and_counted(void)
 {
 	static const char noise[3000];
@@ -789,6 +867,7 @@ static const struct usched_test tests[] = {
 	{ "wrong_options_are_refused", wrong_options_are_refused },
 	{ "sockets_are_for_everybody_and_go_with_the_daemon",
 	  sockets_are_for_everybody_and_go_with_the_daemon },
+	{ "what_is_not_ours_is_not_removed", what_is_not_ours_is_not_removed },
 	{ "nonsense_is_refused_and_counted", nonsense_is_refused_and_counted },
 	{ "the_silent_are_dropped", the_silent_are_dropped },
 	{ "one_that_talks_without_end_is_dropped", one_that_talks_without_end_is_dropped },
