@@ -175,6 +175,11 @@ static int read_options(struct daemon *daemon, int argc, char *argv[], uint64_t 
 		case OPTION_FOREGROUND:
 			break;
 		case OPTION_DIRECTORY:
+			if (!*optarg) {
+				fail(0, "--socket-directory", "the name of the directory is empty",
+				     "name the directory in which the sockets are to be");
+				return -EINVAL;
+			}
 			directory = optarg;
 			break;
 		case OPTION_CPUS:

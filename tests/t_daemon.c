@@ -332,6 +332,7 @@ static void wrong_options_are_refused(void)
 		{ "--period", "10", 2, "unit" },
 		{ "--period", "1us", 6, "between 1ms and 1s" },
 		{ "--period", "2s", 6, "between 1ms and 1s" },
+		{ "--socket-directory", "", 2, "is empty" },
 		{ "--socket-directory", "/nonexistent/deeper", 1, "hint: " },
 		{ "--socket-directory", "/proc/nonexistent", 1, "hint: " },
 		{ "--socket-directory", "/tmp/0123456789012345678901234567890123456789012345678901234567890"
