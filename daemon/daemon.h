@@ -28,7 +28,7 @@ enum {
 	RUNTIMES_PER_USER = 128,
 	OBSERVERS_MAX = 64,
 	OBSERVERS_PER_USER = 32,
-	DIRECTORY_BYTES = 100,
+	DIRECTORY_BYTES = USCHED_DIRECTORY_MAX + 1,
 };
 
 /* Exit codes; schedctl(1) has the same. */

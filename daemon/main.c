@@ -223,9 +223,9 @@ static int read_options(struct daemon *daemon, int argc, char *argv[], uint64_t 
 	}
 	if (!directory || !*directory)
 		directory = "/run/usched";
-	if (strlen(directory) + sizeof("/control.sock") > sizeof(daemon->directory)) {
-		fail(0, directory, "the name is too long for a socket's directory",
-		     "choose one of at most 86 bytes");
+	if (strlen(directory) > USCHED_DIRECTORY_MAX) {
+		fail(0, directory, "the name is longer than 90 bytes, too long for a socket's directory",
+		     "give a shorter path, or a symbolic link");
 		return -EINVAL;
 	}
 	strcpy(daemon->directory, directory);

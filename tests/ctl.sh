@@ -150,6 +150,9 @@ refuse 2 'there is no such option' list -x
 refuse 2 'its value is missing' list --socket
 refuse 2 'takes no value' list --json=yes
 refuse 2 'the name of the directory is empty' list --socket=
+long=$(printf '/%090d' 0)
+refuse 2 'longer than 90 bytes' list "--socket=$long"
+USCHED_SOCKET=$long refuse 2 'longer than 90 bytes' list
 refuse 2 'this verb does not take it' list --count=3
 refuse 2 'this verb does not take it' show 1 --dry-run
 refuse 2 'it takes PID' show

@@ -112,8 +112,13 @@ static void a_session_needs_a_short_directory(void)
 	char name[200];
 
 	memset(name, 'x', sizeof(name));
-	name[sizeof(name) - 1] = '\0';
+	name[90] = '\0';
 	options.socket_directory = name;
+	CU_ASSERT_EQUAL_FATAL(usched_client_open(&client, &options), 0);
+	usched_client_close(client);
+	client = NULL;
+	name[90] = 'x';
+	name[91] = '\0';
 	CU_ASSERT_EQUAL(usched_client_open(&client, &options), -EINVAL);
 	CU_ASSERT_PTR_NULL(client);
 	options.size = 4;

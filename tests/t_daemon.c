@@ -336,7 +336,7 @@ static void wrong_options_are_refused(void)
 		{ "--socket-directory", "/nonexistent/deeper", 1, "hint: " },
 		{ "--socket-directory", "/proc/nonexistent", 1, "hint: " },
 		{ "--socket-directory", "/tmp/0123456789012345678901234567890123456789012345678901234567890"
-		  "123456789012345678901234567890", 2, "too long" },
+		  "1234567890123456789012345", 2, "too long" },
 		{ "--help", NULL, 0, "--socket-directory DIR" },
 		{ "--version", NULL, 0, "uschedd 0." },
 	};

@@ -64,7 +64,8 @@ struct usched_client_fibers;
 
 struct usched_client_options {
 	size_t size;		/* sizeof(struct usched_client_options)			*/
-	const char *socket_directory; /* of the daemon; NULL: USCHED_SOCKET, or /run/usched */
+	const char *socket_directory; /* of the daemon; NULL: USCHED_SOCKET, or /run/usched;
+				 at most 90 bytes					*/
 	uint64_t timeout_ns;	/* for each request; 0: one second			*/
 };
 

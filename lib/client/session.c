@@ -43,8 +43,7 @@ int usched_client_open(struct usched_client **client, const struct usched_client
 	made = calloc(1, sizeof(*made));
 	if (!made)
 		return -ENOMEM;
-	/* Room for the longest name in it must remain in a socket's address. */
-	if (strlen(asked.socket_directory) + sizeof("/control.sock") > sizeof(made->directory)) {
+	if (strlen(asked.socket_directory) > USCHED_DIRECTORY_MAX) {
 		free(made);
 		return -EINVAL;
 	}

@@ -18,16 +18,17 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/un.h>
 
 #include <usched/client.h>
+
+#include "shm/message.h"
 
 enum {
 	USCHED_CLIENT_TEXT_BYTES = 384,
 };
 
 struct usched_client {
-	char directory[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char directory[USCHED_DIRECTORY_MAX + 1];
 	uint64_t timeout_ns;
 	uint32_t serial;		/* of the last request */
 	struct usched_client_failure failure;

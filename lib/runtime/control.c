@@ -186,23 +186,20 @@ int usched_control_create(struct usched_control **result,
 			  const struct usched_control_host *host)
 {
 	static const struct usched_pair none = { USCHED_SEGMENT_NONE, USCHED_SEGMENT_NONE };
-	static const char too_long[] =
-		"usched: the daemon's directory has a name of 100 bytes or more, too long for a "
-		"socket; no daemon is looked for; set USCHED_SOCKET to a shorter one\n";
-	struct usched_control *control = mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE,
-					      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct usched_control *control;
 	int error;
 
+	if (options->socket_directory && strlen(options->socket_directory) > USCHED_DIRECTORY_MAX)
+		return -EINVAL;
+	control = mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		       -1, 0);
 	if (control == MAP_FAILED)
 		return -ENOMEM;
 	control->host = *host;
 	control->options = *options;
 	control->options.fixed.start_time_ns = usched_clock_now_ns();
 	strncpy(control->name, options->name, sizeof(control->name) - 1);
-	if (options->socket_directory &&
-	    strlen(options->socket_directory) >= sizeof(control->directory))
-		(void)!write(STDERR_FILENO, too_long, sizeof(too_long) - 1);
-	else if (options->socket_directory)
+	if (options->socket_directory)
 		strcpy(control->directory, options->socket_directory);
 	usched_random_seed(&control->random, usched_random_entropy());
 	control->quantum_ns = options->quantum_ns;

@@ -28,7 +28,7 @@ enum { LEASE_PASSES = 500 };
  */
 static int watch_directory(struct usched_control *control)
 {
-	char parent[USCHED_SOCKET_DIRECTORY_BYTES];
+	char parent[sizeof(control->directory)];
 	char *slash;
 
 	if (control->watch < 0)
