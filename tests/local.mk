@@ -67,7 +67,7 @@ test_scripts += tests/ctl.sh
 EXTRA_DIST += tests/ctl-live.sh tests/helper_runtime.c
 
 # examples, bench
-test_scripts += tests/httpd.sh
+test_scripts += tests/httpd.sh tests/scripts.sh
 test_scripts += tests/e2e/kills.sh tests/e2e/grants.sh tests/e2e/forced.sh
 EXTRA_DIST += tests/e2e/common.bash
 check_PROGRAMS += tests/e2e/hog
