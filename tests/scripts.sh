@@ -52,4 +52,18 @@ done
 refuse 2 'wants a number' bench/run --rounds
 refuse 2 "unknown option '--fast'" bench/run --fast
 verdict bench
+
+for script in quickstart examples/mainjob/run; do
+	refuse 2 "--seconds 'ten': this is no whole number" $script --seconds ten
+	refuse 2 'no whole number' $script --seconds 1.5
+	for seconds in 0 00 10000 99999999999999999999; do
+		refuse 6 "--seconds $seconds: out of range; give a number from 1 to 9999" $script \
+			--seconds "$seconds"
+	done
+	refuse 2 "unknown argument '--fast'" $script --fast
+done
+refuse 2 "unknown argument '--fast' after test" quickstart test --fast
+refuse 2 'its folder does not exist' quickstart --json "$scratch/none/table.json"
+refuse 2 '--build is missing' examples/mainjob/run
+verdict main_job
 exit "$failed"
