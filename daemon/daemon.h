@@ -32,7 +32,7 @@ enum {
 };
 
 /* Exit codes; schedctl(1) has the same. */
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_PERMISSION = 4 };
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_PERMISSION = 4, EXIT_RANGE = 6 };
 
 /* The upper half of an epoll event's data; the lower one is an index. */
 enum source {
