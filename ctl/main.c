@@ -69,8 +69,8 @@ int main(int argc, char **argv)
 	if (code) {
 		if (code == -EINVAL)
 			code = ctl_usage(&ctl, "cannot use the value of USCHED_SOCKET",
-					 "a socket's name may have 107 characters, the directory 90",
-					 "use a shorter path, or a symbolic link");
+					 "it is longer than 90 bytes, too long for a socket's directory",
+					 "give a shorter path, or a symbolic link");
 		else
 			code = ctl_error(&ctl, CTL_FAILED, NULL, "cannot start",
 					 "there is no memory left", NULL);

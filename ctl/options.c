@@ -194,8 +194,8 @@ static int set_option(struct ctl *ctl, const struct ctl_option *option, const ch
 					 "give the directory in which uschedd made control.sock");
 		if (strlen(value) > 90)
 			return ctl_usage(ctl, "cannot use the value of --socket",
-					 "a socket's name may have 107 characters, the directory 90",
-					 "use a shorter path, or a symbolic link");
+					 "it is longer than 90 bytes, too long for a socket's directory",
+					 "give a shorter path, or a symbolic link");
 		ctl->directory = value;
 		break;
 	case 'h':

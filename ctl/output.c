@@ -41,16 +41,24 @@ static const char *kind_of(enum ctl_exit code)
 	return "failed";
 }
 
+const char *ctl_text(char *to, const char *from)
+{
+	usched_client_text(to, CTL_TEXT_BYTES, from, CTL_TEXT_BYTES);
+	return to;
+}
+
 int ctl_error(struct ctl *ctl, enum ctl_exit code, const char *kind, const char *what,
 	      const char *why, const char *hint)
 {
+	char text[CTL_TEXT_BYTES];
+
 	if (!kind)
 		kind = kind_of(code);
-	fprintf(stderr, "schedctl: %s: %s\n", what, kind);
+	fprintf(stderr, "schedctl: %s: %s\n", ctl_text(text, what), kind);
 	if (why && why[0])
-		fprintf(stderr, "  %s\n", why);
+		fprintf(stderr, "  %s\n", ctl_text(text, why));
 	if (hint && hint[0])
-		fprintf(stderr, "  hint: %s\n", hint);
+		fprintf(stderr, "  hint: %s\n", ctl_text(text, hint));
 	if (ctl->json) {
 		json_t *object = ctl_json(), *error = json_object();
 
@@ -106,16 +114,17 @@ int ctl_client_error(struct ctl *ctl)
 
 void ctl_note(const struct ctl *ctl, const char *format, ...)
 {
+	char raw[CTL_TEXT_BYTES], text[CTL_TEXT_BYTES];
 	va_list arguments;
 
 	if (ctl->json)
 		return;
+	va_start(arguments, format);
+	vsnprintf(raw, sizeof(raw), format, arguments);
+	va_end(arguments);
 	/* After the data, also when both go to one terminal or file. */
 	fflush(stdout);
-	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	fputc('\n', stderr);
+	fprintf(stderr, "%s\n", ctl_text(text, raw));
 }
 
 int ctl_finish(struct ctl *ctl, int code)
@@ -220,6 +229,14 @@ struct ctl_word ctl_bytes(uint64_t bytes)
 		snprintf(word.text, sizeof(word.text), "%lluK", (unsigned long long)bytes >> 10);
 	else
 		snprintf(word.text, sizeof(word.text), "%llu", (unsigned long long)bytes);
+	return word;
+}
+
+struct ctl_word ctl_runtime(uint32_t pid, uint32_t number)
+{
+	struct ctl_word word;
+
+	snprintf(word.text, sizeof(word.text), number > 1 ? "%u/%u" : "%u", pid, number);
 	return word;
 }
 
@@ -428,10 +445,9 @@ void ctl_json_number(json_t *object, const char *key, uint64_t value)
 
 void ctl_json_text(json_t *object, const char *key, const char *value)
 {
-	json_t *text = value ? json_string(value) : json_null();
+	char text[CTL_TEXT_BYTES];
 
-	/* An argument of the command line need not be UTF-8. */
-	ctl_json_put(object, key, text ? text : json_null());
+	ctl_json_put(object, key, value ? json_string(ctl_text(text, value)) : json_null());
 }
 
 void ctl_json_flag(json_t *object, const char *key, int value)

@@ -21,6 +21,11 @@
 
 /* --------------------------------------------------------------- messages */
 
+enum { CTL_TEXT_BYTES = 512 };
+
+/** ctl_text() - any text as one printable line; @to has CTL_TEXT_BYTES. Return: @to */
+const char *ctl_text(char *to, const char *from);
+
 /**
  * ctl_error() - say what failed, in three lines and, with --json, as an object
  * @code:	exit code
@@ -28,6 +33,8 @@
  * @what:	what could not be done
  * @why:	the reason, one line
  * @hint:	what to do; NULL or "": nothing to say
+ *
+ * The texts may quote arguments as they came: they are made printable here.
  *
  * Return:	@code
  */
@@ -60,6 +67,7 @@ struct ctl_word ctl_quantum(uint64_t ns);	/* the same, and off		*/
 struct ctl_word ctl_age(uint64_t since_ns, uint64_t now_ns); /* 350ms, 2h05m; - for 0 */
 struct ctl_word ctl_rate(uint64_t count, uint64_t elapsed_ns); /* 1234, 12.5	*/
 struct ctl_word ctl_bytes(uint64_t bytes);	/* 256K, 8M			*/
+struct ctl_word ctl_runtime(uint32_t pid, uint32_t number); /* 4711, 4711/2	*/
 const char *ctl_attachment(enum usched_client_attachment attachment);
 const char *ctl_tick(enum usched_tick tick);
 const char *ctl_worker_state(enum usched_client_worker_state state);
@@ -89,7 +97,7 @@ void ctl_table_close(struct ctl_table *table);
 json_t *ctl_json(void);
 
 void ctl_json_number(json_t *object, const char *key, uint64_t value);
-void ctl_json_text(json_t *object, const char *key, const char *value); /* NULL: null */
+void ctl_json_text(json_t *object, const char *key, const char *value); /* made printable; NULL: null */
 void ctl_json_flag(json_t *object, const char *key, int value);
 void ctl_json_null(json_t *object, const char *key);
 void ctl_json_id(json_t *object, const char *key, uint64_t value); /* "0x1a"; 0: null */

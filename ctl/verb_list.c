@@ -25,10 +25,7 @@ static void put_row(struct ctl_table *table, const struct usched_client_entry *e
 {
 	const char *attachment = ctl_attachment(entry->attachment);
 
-	if (entry->number > 1)
-		ctl_table_cell(table, "%u/%u", entry->pid, entry->number);
-	else
-		ctl_table_cell(table, "%u", entry->pid);
+	ctl_table_cell(table, "%s", ctl_runtime(entry->pid, entry->number).text);
 	ctl_table_cell(table, "%u", entry->uid);
 	ctl_table_cell(table, "%s", attachment ? attachment : "");
 	if (!entry->known) {

@@ -134,7 +134,7 @@ int ctl_verb_set(struct ctl *ctl, int count, char **arguments)
 		put_json(&info, key, &setting, ctl->dry_run, end > begin ? end - begin : 0);
 		goto out;
 	}
-	printf("%s of %u (%s): %s -> %s -> %s\n", key, info.pid, info.name,
+	printf("%s of %s (%s): %s -> %s -> %s\n", key, ctl_runtime(info.pid, info.number).text, info.name,
 	       ctl_quantum(setting.old_value).text, ctl_quantum(setting.new_value).text,
 	       ctl_quantum(setting.effective_value).text);
 	if (setting.clamped_by[0])

@@ -11,6 +11,7 @@
 int ctl_verb_status(struct ctl *ctl, int count, char **arguments)
 {
 	struct usched_client_daemon status = { .size = sizeof(status) };
+	char text[CTL_TEXT_BYTES];
 	struct timespec now;
 	uint64_t now_ns;
 
@@ -40,7 +41,7 @@ int ctl_verb_status(struct ctl *ctl, int count, char **arguments)
 	printf("daemon=%u\n", status.pid);
 	printf("uid=%u\n", status.uid);
 	printf("version=%s\n", status.version);
-	printf("sockets=%s\n", usched_client_directory(ctl->client));
+	printf("sockets=%s\n", ctl_text(text, usched_client_directory(ctl->client)));
 	printf("age=%s\n", ctl_age(status.start_time_ns, now_ns).text);
 	printf("epoch=%llu\n", (unsigned long long)status.epoch);
 	printf("runtimes=%u\n", status.runtimes);

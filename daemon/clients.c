@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
@@ -26,12 +27,21 @@ enum { MESSAGES_MAX = 256 };
 
 static const struct usched_segment no_segment = USCHED_SEGMENT_NONE;
 
+const char *client_name(const struct client *client)
+{
+	static char name[32];
+
+	snprintf(name, sizeof(name), client->number > 1 ? "%d/%u" : "%d", (int)client->pid,
+		 client->number);
+	return name;
+}
+
 void client_drop(struct daemon *daemon, struct client *client, const char *why)
 {
 	if (client->socket < 0)
 		return;
 	if (client->attached) {
-		say(daemon, 6, "runtime of process %d (%.24s) is gone: %s", (int)client->pid,
+		say(daemon, 6, "runtime of process %s (%.24s) is gone: %s", client_name(client),
 		    client->name, why);
 		daemon->client_count--;
 		daemon->wanted_pass = true;	/* its CPUs are free now */
@@ -69,7 +79,7 @@ void clients_accept(struct daemon *daemon, uint64_t now_ns)
 	uint32_t same_user = 0;
 	pid_t pid;
 	uid_t uid;
-	int socket = accept_peer(daemon, daemon->clients_listener, &pid, &uid);
+	int socket = accept_peer(daemon, daemon->clients_listener.socket, &pid, &uid);
 
 	if (socket < 0)
 		return;
@@ -168,7 +178,19 @@ static const char *check_hello(const struct usched_message_hello *hello)
 		return "HELLO wants no worker at all";
 	if (hello->quantum_ns > USCHED_QUANTUM_MAX_NS)
 		return "HELLO has a quantum above 1 s";
+	if (hello->number > USCHED_WIRE_RUNTIMES_MAX)
+		return "HELLO has a runtime's number above 63";
 	return NULL;
+}
+
+/* The number that it listens under, or for one that cannot listen the lowest that is free. */
+static uint32_t choose_number(struct daemon *daemon, const struct client *client, uint32_t wanted)
+{
+	uint32_t number = wanted;
+
+	while (number == 0 || (wanted == 0 && client_find(daemon, client->pid, number)))
+		number++;
+	return number;
 }
 
 static void greet(struct daemon *daemon, struct client *client,
@@ -197,6 +219,7 @@ static void greet(struct daemon *daemon, struct client *client,
 	client->name[sizeof(client->name) - 1] = '\0';
 	client->workers = hello->workers;
 	client->most = hello->workers_max;
+	client->number = choose_number(daemon, client, hello->number);
 	client->quantum_ns = hello->quantum_ns;
 	client->since_ns = now_ns;
 	client->demand = 1;
@@ -242,8 +265,8 @@ static void greet(struct daemon *daemon, struct client *client,
 	client->attached = true;
 	daemon->client_count++;
 	daemon->wanted_pass = true;
-	say(daemon, 6, "runtime of process %d (%s, uid %u) attached, %u CPUs allowed",
-	    (int)client->pid, client->name, (unsigned int)client->uid,
+	say(daemon, 6, "runtime of process %s (%s, uid %u) attached, %u CPUs allowed",
+	    client_name(client), client->name, (unsigned int)client->uid,
 	    usched_cpu_count(client->allowed));
 }
 
@@ -280,18 +303,21 @@ void client_event(struct daemon *daemon, struct client *client, uint64_t now_ns)
 	}
 }
 
-struct client *client_find(struct daemon *daemon, pid_t pid)
+struct client *client_find(struct daemon *daemon, pid_t pid, uint32_t number)
 {
-	struct client *newest = NULL;
+	struct client *found = NULL;
 
 	for (unsigned int i = 0; i < RUNTIMES_MAX; i++) {
 		struct client *client = &daemon->clients[i];
 
+		/* Of two with one number the later: it took the name of one whose hang-up we have
+		   not seen yet. */
 		if (client->socket >= 0 && client->attached && client->pid == pid &&
-		    (!newest || client->since_ns > newest->since_ns))
-			newest = client;
+		    client->number == (number ? number : 1) &&
+		    (!found || client->since_ns >= found->since_ns))
+			found = client;
 	}
-	return newest;
+	return found;
 }
 
 /* Our copy of what it says, clamped: lies move only its own share. */
@@ -388,8 +414,8 @@ void clients_pass(struct daemon *daemon, uint64_t now_ns)
 			client->late += usched_cpu_count(client->leaving);
 			memset(client->leaving, 0, sizeof(client->leaving));
 			client->leave_generation = 0;
-			say(daemon, 5, "process %d did not give its CPUs back in time",
-			    (int)client->pid);
+			say(daemon, 5, "process %s did not give its CPUs back in time",
+			    client_name(client));
 		}
 		memcpy(runtimes[count].allowed, client->allowed, sizeof(client->allowed));
 		memcpy(runtimes[count].current, client->granted, sizeof(client->granted));

@@ -28,11 +28,11 @@ enum {
 	RUNTIMES_PER_USER = 128,
 	OBSERVERS_MAX = 64,
 	OBSERVERS_PER_USER = 32,
-	DIRECTORY_BYTES = 100,
+	DIRECTORY_BYTES = USCHED_DIRECTORY_MAX + 1,
 };
 
 /* Exit codes; schedctl(1) has the same. */
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_PERMISSION = 4 };
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_PERMISSION = 4, EXIT_RANGE = 6 };
 
 /* The upper half of an epoll event's data; the lower one is an index. */
 enum source {
@@ -46,6 +46,7 @@ struct client {
 	bool attached;			/* HELLO was answered			*/
 	pid_t pid;
 	uid_t uid;
+	uint32_t number;		/* of the runtime in its process, from 1 */
 	uint64_t deadline_ns;		/* for HELLO				*/
 	uint64_t since_ns;
 	char name[USCHED_SEGMENT_NAME_BYTES];
@@ -74,8 +75,16 @@ struct observer {
 	uint64_t deadline_ns;
 };
 
+struct listener {
+	const char *name;		/* in the directory			*/
+	int socket;
+	dev_t device;			/* of the file that we made; nothing else is removed */
+	ino_t inode;			/* 0: none yet				*/
+};
+
 struct daemon {
-	int epoll, timer, signals, clients_listener, control_listener, lock, reserve;
+	int epoll, timer, signals, lock, reserve;
+	struct listener clients_listener, control_listener;
 	char directory[DIRECTORY_BYTES];
 	bool verbose;
 	bool stop;
@@ -105,8 +114,10 @@ void client_event(struct daemon *daemon, struct client *client, uint64_t now_ns)
 void client_drop(struct daemon *daemon, struct client *client, const char *why);
 /* One pass: read reports, decide, change grants, ring doorbells. */
 void clients_pass(struct daemon *daemon, uint64_t now_ns);
-/* The newest runtime of a process; NULL: none. */
-struct client *client_find(struct daemon *daemon, pid_t pid);
+/* A runtime by its number in its process; 0: the first. NULL: none. */
+struct client *client_find(struct daemon *daemon, pid_t pid, uint32_t number);
+/* "4711", or "4711/2" for a process's second runtime; valid until the next call. */
+const char *client_name(const struct client *client);
 void client_doorbell(struct daemon *daemon, struct client *client);
 
 /* observers.c */

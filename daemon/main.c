@@ -23,6 +23,7 @@
 
 #include "base/clock.h"
 #include "base/duration.h"
+#include "base/printable.h"
 #include "base/random.h"
 #include "daemon.h"
 #include "memory/topology.h"
@@ -47,12 +48,13 @@ static const char usage[] =
 
 /* What clients can bring about is said so often a second at most, and then counted only: nobody
    outside shall fill a log, or make us wait for its reader. */
-enum { SAID_MAX = 50 };
+enum { SAID_MAX = 50, MESSAGE_BYTES = 384 };
 
 void say(const struct daemon *daemon, int level, const char *format, ...)
 {
 	static uint64_t window_ns;
 	static unsigned int said;
+	char raw[MESSAGE_BYTES], text[MESSAGE_BYTES];
 	va_list arguments;
 	uint64_t now_ns;
 
@@ -68,14 +70,15 @@ void say(const struct daemon *daemon, int level, const char *format, ...)
 	}
 	if (++said > SAID_MAX)
 		return;
-	if (daemon->journal)
-		fprintf(stderr, "<%d>", level);
-	else
-		fputs("uschedd: ", stderr);
+	/* A client's name may be anything, and a log is read in a terminal. */
 	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
+	vsnprintf(raw, sizeof(raw), format, arguments);
 	va_end(arguments);
-	fputc('\n', stderr);
+	usched_printable(text, sizeof(text), raw, sizeof(raw));
+	if (daemon->journal)
+		fprintf(stderr, "<%d>%s\n", level, text);
+	else
+		fprintf(stderr, "uschedd: %s\n", text);
 }
 
 int watch(struct daemon *daemon, int descriptor, enum source source, uint32_t index)
@@ -118,15 +121,15 @@ int accept_peer(struct daemon *daemon, int listener, pid_t *pid, uid_t *uid)
 
 static int fail(int code, const char *what, const char *why, const char *hint)
 {
-	fprintf(stderr, "uschedd: %s: %s\n", what, why);
-	if (hint)
-		fprintf(stderr, "  hint: %s\n", hint);
+	fprintf(stderr, "uschedd: %s: %s\n  hint: %s\n", what, why, hint);
 	return code;
 }
 
-/* "0-3,8" into a set. */
+/* "0-3,8" into a set. Return: 0; -EINVAL it is no such list; -ERANGE there are no such CPUs */
 static int parse_cpus(const char *text, uint64_t *set)
 {
+	bool in_range = true;
+
 	memset(set, 0, USCHED_CPU_WORDS * sizeof(*set));
 	while (*text) {
 		char *end;
@@ -141,16 +144,59 @@ static int parse_cpus(const char *text, uint64_t *set)
 				return -EINVAL;
 			high = strtoul(text, &end, 10);
 		}
-		if (high < low || high >= USCHED_CPUS_MAX || (*end && *end != ','))
+		if (high < low || (*end && *end != ','))
 			return -EINVAL;
-		for (unsigned long cpu = low; cpu <= high; cpu++)
+		/* A number too large for its type is the largest of it. */
+		in_range &= high < USCHED_CPUS_MAX;
+		for (unsigned long cpu = low; in_range && cpu <= high; cpu++)
 			usched_cpu_add(set, (uint32_t)cpu);
 		text = *end == ',' ? end + 1 : end;
 	}
+	if (!in_range)
+		return -ERANGE;
 	return usched_cpu_count(set) ? 0 : -EINVAL;
 }
 
-static int read_options(struct daemon *daemon, int argc, char *argv[], uint64_t *only, int *code)
+/* As fail(), about an option's value, which may be anything. */
+static int refuse_value(int code, const char *option, const char *value, const char *why,
+			const char *hint)
+{
+	char shown[64], what[96];
+
+	usched_printable(shown, sizeof(shown), value, strlen(value));
+	snprintf(what, sizeof(what), "%s '%s'", option, shown);
+	return fail(code, what, why, hint);
+}
+
+static int set_cpus(const char *value, uint64_t *only)
+{
+	int error = parse_cpus(value, only);
+
+	if (error == -ERANGE)
+		return refuse_value(EXIT_RANGE, "--cpus", value, "out of range",
+				    "CPUs have numbers from 0 to 1023");
+	if (error)
+		return refuse_value(EXIT_USAGE, "--cpus", value, "this is no list of CPUs",
+				    "write numbers and ranges, as 0-3,8");
+	return 0;
+}
+
+static int set_period(const char *value, uint64_t *period_ns)
+{
+	static const char range[] = "give a time from 1ms to 1s";
+	const char *why = "this is no time";
+	int error = usched_duration_parse(value, period_ns, &why);
+
+	if (error == -EINVAL || !strcmp(value, "off"))
+		return refuse_value(EXIT_USAGE, "--period", value, why, range);
+	if (error || *period_ns < PERIOD_MIN_NS || *period_ns > PERIOD_MAX_NS)
+		return refuse_value(EXIT_RANGE, "--period", value, "out of range", range);
+	return 0;
+}
+
+/* Return: 0; else *code is the exit code, and what there is to say was said. */
+static int read_options(struct daemon *daemon, int argc, char *argv[], const char **cpus,
+			uint64_t *only, int *code)
 {
 	enum { OPTION_FOREGROUND = 256, OPTION_DIRECTORY, OPTION_CPUS, OPTION_PERIOD };
 	static const struct option options[] = {
@@ -163,34 +209,28 @@ static int read_options(struct daemon *daemon, int argc, char *argv[], uint64_t 
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	const char *directory = getenv("USCHED_SOCKET"), *why;
+	static const char see_help[] = "uschedd --help lists the options";
+	const char *directory = getenv("USCHED_SOCKET");
 	int option;
 
-	*code = EXIT_USAGE;
-	while ((option = getopt_long(argc, argv, "vVh", options, NULL)) != -1) {
+	*code = 0;
+	while (*code == 0 && (option = getopt_long(argc, argv, "vVh", options, NULL)) != -1) {
 		switch (option) {
 		case OPTION_FOREGROUND:
 			break;
 		case OPTION_DIRECTORY:
+			if (!*optarg)
+				*code = refuse_value(EXIT_USAGE, "--socket-directory", optarg,
+						     "the name of the directory is empty",
+						     "name the directory in which the sockets are to be");
 			directory = optarg;
 			break;
 		case OPTION_CPUS:
-			if (parse_cpus(optarg, only)) {
-				fail(0, "--cpus", "this is no list of CPUs",
-				     "write numbers and ranges, as 0-3,8");
-				return -EINVAL;
-			}
+			*cpus = optarg;
+			*code = set_cpus(optarg, only);
 			break;
 		case OPTION_PERIOD:
-			if (usched_duration_parse(optarg, &daemon->period_ns, &why)) {
-				fail(0, "--period", why, "write a number and a unit, as 10ms");
-				return -EINVAL;
-			}
-			if (daemon->period_ns < PERIOD_MIN_NS || daemon->period_ns > PERIOD_MAX_NS) {
-				fail(0, "--period", "out of range", "choose between 1ms and 1s");
-				*code = 6;
-				return -ERANGE;
-			}
+			*code = set_period(optarg, &daemon->period_ns);
 			break;
 		case 'v':
 			daemon->verbose = true;
@@ -204,21 +244,22 @@ static int read_options(struct daemon *daemon, int argc, char *argv[], uint64_t 
 			*code = fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
 			return -1;
 		default:
-			fputs("  hint: uschedd --help lists the options\n", stderr);
-			return -EINVAL;
+			fprintf(stderr, "  hint: %s\n", see_help);
+			*code = EXIT_USAGE;
 		}
 	}
-	if (optind != argc) {
-		fprintf(stderr, "uschedd: unexpected argument '%s'\n"
-			"  hint: uschedd --help lists the options\n", argv[optind]);
-		return -EINVAL;
-	}
+	if (*code == 0 && optind != argc)
+		*code = refuse_value(EXIT_USAGE, "argument", argv[optind], "only options are expected",
+				     see_help);
+	if (*code)
+		return -1;
 	if (!directory || !*directory)
 		directory = "/run/usched";
-	if (strlen(directory) + sizeof("/control.sock") > sizeof(daemon->directory)) {
-		fail(0, directory, "the name is too long for a socket's directory",
-		     "choose one of at most 86 bytes");
-		return -EINVAL;
+	if (strlen(directory) > USCHED_DIRECTORY_MAX) {
+		*code = refuse_value(EXIT_USAGE, "directory", directory,
+				     "the name is longer than 90 bytes, too long for a socket's directory",
+				     "give a shorter path, or a symbolic link");
+		return -1;
 	}
 	strcpy(daemon->directory, directory);
 	return 0;
@@ -251,28 +292,87 @@ static int take_lock(struct daemon *daemon)
 	return 0;
 }
 
-static int open_socket(struct daemon *daemon, const char *name, int *listener)
+/* Make room for a socket. A daemon that was killed leaves one that nobody listens on; whatever else
+   stands there is somebody's. Return: 0, or an exit code */
+static int clear_place(const struct sockaddr_un *address, socklen_t bytes)
+{
+	static const char elsewhere[] =
+		"stop it, or give another directory with --socket-directory";
+	const char *path = address->sun_path;
+	struct stat status;
+	int probe, error;
+
+	if (lstat(path, &status)) {
+		if (errno == ENOENT)
+			return 0;
+		return fail(EXIT_FAILED, path, strerror(errno),
+			    "give another directory with --socket-directory");
+	}
+	if (!S_ISSOCK(status.st_mode))
+		return fail(EXIT_FAILED, path, "what stands here is no socket, so no daemon made it",
+			    "move it away, or give another directory with --socket-directory");
+	probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	error = probe < 0 || connect(probe, (const struct sockaddr *)address, bytes) ? errno : 0;
+	if (probe >= 0)
+		close(probe);
+	/* EAGAIN: its queue is full; EPROTOTYPE: it speaks in streams. Both are alive. */
+	if (error == 0 || error == EAGAIN || error == EPROTOTYPE)
+		return fail(EXIT_FAILED, path, "another program listens on this socket", elsewhere);
+	if (error != ECONNREFUSED)
+		return fail(EXIT_FAILED, path, strerror(error), elsewhere);
+	if (unlink(path) && errno != ENOENT)
+		return fail(errno == EACCES || errno == EPERM ? EXIT_PERMISSION : EXIT_FAILED, path,
+			    strerror(errno), "run as the user who owns the directory");
+	return 0;
+}
+
+static int open_socket(struct daemon *daemon, const char *name, struct listener *listener)
 {
 	struct sockaddr_un address;
+	struct stat status;
 	socklen_t bytes;
+	int code;
 
 	usched_address_path(&address, &bytes, daemon->directory, name);
-	*listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	unlink(address.sun_path);	/* a dead daemon's: we hold the lock */
-	if (*listener < 0 || bind(*listener, (struct sockaddr *)&address, bytes) ||
-	    chmod(address.sun_path, 0666) || listen(*listener, BACKLOG))
+	code = clear_place(&address, bytes);
+	if (code)
+		return code;
+	listener->name = name;
+	listener->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (listener->socket < 0 || bind(listener->socket, (struct sockaddr *)&address, bytes) ||
+	    lstat(address.sun_path, &status))
+		return fail(EXIT_FAILED, address.sun_path, strerror(errno),
+			    "check the directory's owner and file system");
+	listener->device = status.st_dev;
+	listener->inode = status.st_ino;
+	if (chmod(address.sun_path, 0666) || listen(listener->socket, BACKLOG))
 		return fail(EXIT_FAILED, address.sun_path, strerror(errno),
 			    "check the directory's owner and file system");
 	return 0;
 }
 
-static int find_cpus(struct daemon *daemon, const uint64_t *only)
+/* While our socket is open its inode cannot be another file's. */
+static void remove_socket(const struct daemon *daemon, const struct listener *listener)
+{
+	char path[DIRECTORY_BYTES + 32];
+	struct stat status;
+
+	if (!listener->inode)
+		return;
+	path_in(daemon, path, sizeof(path), listener->name);
+	if (lstat(path, &status) == 0 && status.st_dev == listener->device &&
+	    status.st_ino == listener->inode)
+		unlink(path);
+}
+
+static int find_cpus(struct daemon *daemon, const char *list, const uint64_t *only)
 {
 	static struct usched_topology topology;
 	int error = usched_topology_read(&topology);
 
 	if (error)
-		return fail(EXIT_FAILED, "cannot learn the CPUs", strerror(-error), NULL);
+		return fail(EXIT_FAILED, "cannot learn the CPUs", strerror(-error),
+			    "see whether /sys and /proc are mounted");
 	for (uint32_t i = 0; i < topology.cpu_count; i++) {
 		uint32_t cpu = topology.cpus[i].cpu;
 
@@ -281,8 +381,8 @@ static int find_cpus(struct daemon *daemon, const uint64_t *only)
 		daemon->nodes[cpu] = (uint16_t)topology.cpus[i].node;
 	}
 	if (!usched_cpu_count(daemon->cpus))
-		return fail(EXIT_USAGE, "--cpus", "the daemon may use none of these CPUs",
-			    "see Cpus_allowed_list in /proc/self/status");
+		return refuse_value(EXIT_RANGE, "--cpus", list, "the daemon may use none of these CPUs",
+				    "give some of Cpus_allowed_list in /proc/self/status");
 	return 0;
 }
 
@@ -322,9 +422,10 @@ static int open_loop(struct daemon *daemon)
 	if (daemon->epoll < 0 || daemon->timer < 0 || daemon->signals < 0 ||
 	    watch(daemon, daemon->timer, SOURCE_TIMER, 0) ||
 	    watch(daemon, daemon->signals, SOURCE_SIGNAL, 0) ||
-	    watch(daemon, daemon->clients_listener, SOURCE_CLIENTS, 0) ||
-	    watch(daemon, daemon->control_listener, SOURCE_CONTROL, 0))
-		return fail(EXIT_FAILED, "cannot make the loop", strerror(errno), NULL);
+	    watch(daemon, daemon->clients_listener.socket, SOURCE_CLIENTS, 0) ||
+	    watch(daemon, daemon->control_listener.socket, SOURCE_CONTROL, 0))
+		return fail(EXIT_FAILED, "cannot make the loop", strerror(errno),
+			    "raise the limits of descriptors and memory (ulimit -n)");
 	return 0;
 }
 
@@ -439,7 +540,7 @@ int main(int argc, char *argv[])
 {
 	static struct daemon daemon;
 	uint64_t only[USCHED_CPU_WORDS] = { 0 };
-	char path[DIRECTORY_BYTES + 32];
+	const char *cpus = "";
 	int code;
 
 	daemon.period_ns = PERIOD_DEFAULT_NS;
@@ -454,9 +555,9 @@ int main(int argc, char *argv[])
 	}
 	for (unsigned int i = 0; i < OBSERVERS_MAX; i++)
 		daemon.observers[i].socket = -1;
-	if (read_options(&daemon, argc, argv, only, &code))
+	if (read_options(&daemon, argc, argv, &cpus, only, &code))
 		return code;
-	code = find_cpus(&daemon, only);
+	code = find_cpus(&daemon, cpus, only);
 	if (!code)
 		code = take_lock(&daemon);
 	if (!code)
@@ -465,15 +566,14 @@ int main(int argc, char *argv[])
 		code = open_socket(&daemon, "control.sock", &daemon.control_listener);
 	if (!code)
 		code = open_loop(&daemon);
-	if (code)
-		return code;
-	say(&daemon, 6, "serving %u CPUs in %s", usched_cpu_count(daemon.cpus), daemon.directory);
-	notify_ready();
-	run(&daemon);
+	if (!code) {
+		say(&daemon, 6, "serving %u CPUs in %s", usched_cpu_count(daemon.cpus),
+		    daemon.directory);
+		notify_ready();
+		run(&daemon);
+	}
 	/* Runtimes find the hang-up and go on by themselves. */
-	path_in(&daemon, path, sizeof(path), "client.sock");
-	unlink(path);
-	path_in(&daemon, path, sizeof(path), "control.sock");
-	unlink(path);
-	return EXIT_DONE;
+	remove_socket(&daemon, &daemon.clients_listener);
+	remove_socket(&daemon, &daemon.control_listener);
+	return code;
 }

@@ -25,7 +25,7 @@ void observers_accept(struct daemon *daemon, uint64_t now_ns)
 	uint32_t same_user = 0;
 	pid_t pid;
 	uid_t uid;
-	int socket = accept_peer(daemon, daemon->control_listener, &pid, &uid);
+	int socket = accept_peer(daemon, daemon->control_listener.socket, &pid, &uid);
 
 	if (socket < 0)
 		return;
@@ -87,6 +87,7 @@ static int reply_list(struct daemon *daemon, struct observer *observer, uint32_t
 		usched_message_init(&reply, USCHED_MESSAGE_LIST_ENTRY, serial);
 		reply.list_entry.pid = (uint32_t)client->pid;
 		reply.list_entry.uid = (uint32_t)client->uid;
+		reply.list_entry.number = client->number;
 		memcpy(reply.list_entry.name, client->name, sizeof(client->name));
 		reply.list_entry.granted_cpus = usched_cpu_count(client->granted);
 		reply.list_entry.demand_cpus = client->demand;
@@ -153,8 +154,8 @@ static int reply_set(struct daemon *daemon, struct observer *observer, struct cl
 	if (!request->dry_run) {
 		usched_grant_store(grant, NULL, &value);
 		client->quantum_ns = value;
-		say(daemon, 6, "process %d (uid %u) set quantum of process %d from %llu to %llu ns",
-		    (int)observer->pid, (unsigned int)observer->uid, (int)client->pid,
+		say(daemon, 6, "process %d (uid %u) set quantum of process %s from %llu to %llu ns",
+		    (int)observer->pid, (unsigned int)observer->uid, client_name(client),
 		    (unsigned long long)old, (unsigned long long)value);
 	}
 	reply.set_reply.generation = grant->tunables.generation;
@@ -168,7 +169,7 @@ static int serve(struct daemon *daemon, struct observer *observer,
 {
 	uint32_t serial = request->header.serial;
 	struct client *client;
-	uint32_t pid;
+	uint32_t pid, number;
 
 	if (request->header.type == USCHED_MESSAGE_STATUS)
 		return reply_status(daemon, observer, serial);
@@ -177,10 +178,17 @@ static int serve(struct daemon *daemon, struct observer *observer,
 	if (request->header.type != USCHED_MESSAGE_OPEN && request->header.type != USCHED_MESSAGE_SET)
 		return refuse(observer, serial, EOPNOTSUPP,
 			      "the daemon's control socket answers STATUS, LIST, OPEN and SET");
-	pid = request->header.type == USCHED_MESSAGE_SET ? request->set.pid : request->target.pid;
-	client = client_find(daemon, (pid_t)pid);
+	if (request->header.type == USCHED_MESSAGE_SET) {
+		pid = request->set.pid;
+		number = request->set.number;
+	} else {
+		pid = request->target.pid;
+		number = request->target.number;
+	}
+	client = client_find(daemon, (pid_t)pid, number);
 	if (!client)
-		return refuse(observer, serial, ESRCH,
+		return refuse(observer, serial, ESRCH, number > 1 ?
+			      "this runtime of the process is not attached to the daemon; schedctl list shows who is" :
 			      "no runtime of this process is attached to the daemon; schedctl list shows who is");
 	if (observer->uid != 0 && observer->uid != client->uid)
 		return refuse(observer, serial, EPERM,

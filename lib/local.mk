@@ -20,6 +20,7 @@ libcore_la_SOURCES += lib/base/spinlock.c lib/base/spinlock.h lib/base/random.c 
 libcore_la_SOURCES += lib/base/duration.c lib/base/duration.h
 libcore_la_SOURCES += lib/base/environment.c lib/base/environment.h
 libcore_la_SOURCES += lib/base/errno.c lib/base/errno.h
+libcore_la_SOURCES += lib/base/printable.c lib/base/printable.h
 libcore_la_SOURCES += lib/base/futex.h lib/base/clock.h lib/base/list.h
 
 # L1 arch: every CPU's files are listed here, so that each is in the tarball; one block is built.

@@ -39,6 +39,7 @@ dist_man_MANS += \
 	man/usched_client_snapshot_info.3 \
 	man/usched_client_snapshot_open.3 \
 	man/usched_client_snapshot_worker.3 \
+	man/usched_client_text.3 \
 	man/usched_client_wait.3 \
 	man/usched_close.3 \
 	man/usched_code_add.3 \

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 #
 # Proves that the documents are true where a program can tell: the program in README.md is
-# examples/hello.c, each file and folder that a document names is there, and usched(7) lists exactly
-# the environment variables that the code reads. Runs from anywhere, without arguments.
+# examples/hello.c, each file and folder that a document names is there, usched(7) lists exactly the
+# environment variables that the code reads, the libraries that are asked for are used, and each file
+# has its licence line. Runs from anywhere, without arguments.
 set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -60,4 +61,21 @@ comm -23 "$scratch/read" "$scratch/told" |
 comm -13 "$scratch/read" "$scratch/told" |
 	sed 's/$/ is in man\/usched.7, and no code reads it/' >> "$errors"
 verdict environment
+
+# A library that configure asks for and nothing links would be one more thing to install.
+for library in $(sed -n 's/^PKG_CHECK_MODULES(\[\([A-Z]*\)\].*/\1/p' configure.ac); do
+	if ! cat Makefile.am ./*/local.mk | grep -v '^#' | grep -qF "\$(${library}_LIBS)"; then
+		echo "configure.ac asks for $library, and no program or library links it" >> "$errors"
+	fi
+done
+verdict libraries_are_used
+
+# By name, so that what a build leaves in the tree does not count.
+find ./*.md configure.ac Makefile.am quickstart bench ctl daemon examples include lib man scripts \
+	tests -type f \( -name '*.[chS]' -o -name '*.[1-8]' -o -name '*.sh' -o -name '*.bash' \
+	-o -name '*.md' -o -name '*.mk' -o -name '*.txt' -o -name '*.awk' -o -name '*.lua' \
+	-o -name '*.go' -o -name '*.cpp' -o -name '*.map' -o -name 'configure.ac' \
+	-o -name 'Makefile.am' -o -name quickstart -o -name run -o -name launch -o -name summary \) \
+	-exec grep -L 'SPDX-License-Identifier: MIT' {} + | sed 's/$/ has no licence line/' >> "$errors"
+verdict licences
 exit "$failed"

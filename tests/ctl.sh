@@ -150,6 +150,9 @@ refuse 2 'there is no such option' list -x
 refuse 2 'its value is missing' list --socket
 refuse 2 'takes no value' list --json=yes
 refuse 2 'the name of the directory is empty' list --socket=
+long=$(printf '/%090d' 0)
+refuse 2 'longer than 90 bytes' list "--socket=$long"
+USCHED_SOCKET=$long refuse 2 'longer than 90 bytes' list
 refuse 2 'this verb does not take it' list --count=3
 refuse 2 'this verb does not take it' show 1 --dry-run
 refuse 2 'it takes PID' show
@@ -164,6 +167,27 @@ refuse 2 'it has no unit' stat 1 --interval=1
 refuse 6 'from 10ms to 3600s' stat 1 --interval=1us
 refuse 2 'the shells are' completion tcsh
 verdict wrong_command_lines_are_refused
+
+# Whatever the arguments hold: one line a text, no control character, valid JSON.
+nasty=$(printf 'a\033[31m\001b\rc\302\233d\377e')
+for place in "show $nasty" "set 1 $nasty=1ms" "set 1 quantum=$nasty" "set 1 $nasty" "$nasty" "list --$nasty" \
+	"stat 1 --count=$nasty" "stat 1 --interval=$nasty" "completion $nasty" "list --json=$nasty" \
+	"status --socket=/$nasty" "show $nasty/2"; do
+	# shellcheck disable=SC2086 # the arguments of a command
+	schedctl $place > "$scratch/out" 2> "$scratch/err"
+	# shellcheck disable=SC2086
+	schedctl --json $place > "$scratch/json" 2>> "$scratch/err"
+	if [ "$(cat "$scratch/out" "$scratch/err" "$scratch/json" | tr -d '\n' |
+		LC_ALL=C tr -d '\040-\176' | wc -c)" != 0 ]; then
+		wrong "control characters of the arguments came out: $(cat "$scratch/err" "$scratch/json" |
+			cat -v)"
+	fi
+	if grep -q '"what":null' "$scratch/json"; then
+		wrong "the object lacks what failed: $(cat "$scratch/json")"
+	fi
+	is_json "$scratch/json"
+done
+verdict arguments_are_shown_printable
 
 expect 0 'Usage: schedctl' --help
 expect 0 'Usage: schedctl' help
@@ -283,6 +307,7 @@ refuse 6 'from 100us to 1s' set "$pid" quantum=2s
 refuse 6 '100 us to 1 s' set "$pid" quantum=99us
 refuse 6 'from 100us to 1s' set "$pid" quantum=0us
 refuse 3 'no runtime number 2' set "$pid/2" quantum=1ms
+expect 3 "cannot open process $pid/2" set "$pid/2" quantum=1ms
 expect 0 '2ms -> 1ms -> 1ms' set "$pid" quantum=1ms --dry-run
 expect 0 'nothing was changed' set "$pid" quantum=1ms --dry-run
 expect 0 'quantum=2ms' show "$pid"

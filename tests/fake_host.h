@@ -18,6 +18,7 @@ struct fake_host {
 	uint32_t demand;
 	uint32_t fibers;
 	int lazy;			/* acknowledges no grant */
+	int awake;			/* its workers run something when it publishes */
 };
 
 static inline void fake_publish(void *context, struct usched_report *report,
@@ -31,8 +32,11 @@ static inline void fake_publish(void *context, struct usched_report *report,
 	__atomic_store_n(&report->tunables_acked, host->tunables_generation, __ATOMIC_RELAXED);
 	if (!host->lazy)
 		__atomic_store_n(&report->grant_acked, host->grant_generation, __ATOMIC_RELAXED);
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++) {
 		__atomic_store_n(&workers[i].cpu, i, __ATOMIC_RELAXED);
+		__atomic_store_n(&workers[i].state, (uint32_t)(host->awake ? USCHED_WORKER_RUNNING :
+							       USCHED_WORKER_IDLE), __ATOMIC_RELAXED);
+	}
 }
 
 static inline void fake_apply(void *context, const uint64_t cpus[USCHED_CPU_WORDS],

@@ -358,6 +358,7 @@ static void answer_list(int socket, struct fake_peer *peer, const struct usched_
 	if (peer->listed_pid) {
 		memset(&entry, 0, sizeof(entry));
 		entry.pid = peer->listed_pid;
+		entry.number = peer->listed_number;
 		strcpy(entry.name, "listed");
 		entry.granted_cpus = 2;
 		entry.demand_cpus = 1;
@@ -412,12 +413,14 @@ static void serve(int socket, struct fake_peer *peer)
 	}
 	switch (request.header.type) {
 	case USCHED_MESSAGE_OPEN:
+		atomic_store(&peer->asked, request.target.number);
 		answer_open(socket, peer, &request.header);
 		break;
 	case USCHED_MESSAGE_FIBERS:
 		answer_fibers(socket, peer, &request.header);
 		break;
 	case USCHED_MESSAGE_SET:
+		atomic_store(&peer->asked, request.set.number);
 		answer_set(socket, peer, &request.set);
 		break;
 	case USCHED_MESSAGE_LIST:

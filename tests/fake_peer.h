@@ -62,8 +62,10 @@ struct fake_peer {
 	_Atomic int acknowledges;	/* 1: a SET is acknowledged at once	*/
 	_Atomic int requests;		/* that came, of any type		*/
 	_Atomic int sets;		/* that changed something		*/
+	_Atomic unsigned int asked;	/* number of the runtime in the last OPEN or SET */
 	struct fake_pair pairs[FAKE_PAIRS];
 	uint32_t listed_pid;		/* as a daemon: the one entry of LIST; 0: none */
+	uint32_t listed_number;
 };
 
 /** fake_pair_create() - a filled, sealed pair; @session tells pairs apart. Return: 0 or -1 */

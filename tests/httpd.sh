@@ -234,25 +234,34 @@ try_requests()
 	says still_serves 'this answer took no work' "$last"
 }
 
-command_line()
+command_line()	# EXIT-CODE PROGRAM ARGUMENTS...
 {
-	local program=$build/examples/httpd/$1 status name=$1
-	shift
+	local wanted=$1 program=$build/examples/httpd/$2 status name=$2
+	shift 2
 	# shellcheck disable=SC2086 # a command with arguments
 	${USCHED_EMULATOR:-} "$program" "$@" > "$scratch/text" 2>&1 < /dev/null
 	status=$?
-	[ "$status" -eq 2 ] && grep -q "^$name: .*: " "$scratch/text" && return
+	[ "$status" -eq "$wanted" ] && [ "$(wc -l < "$scratch/text")" -ge 2 ] && grep -q "^$name: .*: " "$scratch/text" && return
 	echo "exit $status: $(cat "$scratch/text")"
 	return 1
 }
 
 running=()
 for program in httpd httpd-threads; do
-	check "$program.refuses_a_port" command_line "$program" --root / --port 70000
-	check "$program.refuses_an_address" command_line "$program" --root / --address localhost
-	check "$program.refuses_no_root" command_line "$program"
-	check "$program.refuses_an_argument" command_line "$program" --root / extra
-	check "$program.refuses_workers" command_line "$program" --root / --workers 0
+	check "$program.refuses_a_port" command_line 2 "$program" --root / --port http
+	check "$program.refuses_a_large_port" command_line 6 "$program" --root / --port 70000
+	check "$program.refuses_an_endless_port" command_line 6 "$program" --root / \
+		--port 99999999999999999999
+	check "$program.refuses_an_address" command_line 2 "$program" --root / --address localhost
+	check "$program.refuses_no_root" command_line 2 "$program"
+	check "$program.refuses_an_argument" command_line 2 "$program" --root / extra
+	if [ "$program" = httpd ]; then
+		check "$program.refuses_no_workers" command_line 6 "$program" --root / --workers 0
+		check "$program.refuses_many_workers" command_line 6 "$program" --root / --workers 1025
+		check "$program.refuses_some_workers" command_line 2 "$program" --root / --workers some
+	else
+		check "$program.refuses_workers" command_line 2 "$program" --root / --workers 1
+	fi
 	start_httpd "$program" "$root"
 	server=$pid
 	slow_client > "$scratch/slow.$program" 2>&1 &

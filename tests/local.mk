@@ -57,6 +57,7 @@ tests_t_daemon_SOURCES = tests/t_daemon.c tests/fake_host.h
 EXTRA_tests_t_daemon_DEPENDENCIES = uschedd
 
 # ctl
+test_programs += tests/t_observe
 test_programs += tests/t_client
 tests_t_client_SOURCES = tests/t_client.c tests/fake_peer.c tests/fake_peer.h
 check_PROGRAMS += tests/helper_fake
@@ -66,7 +67,7 @@ test_scripts += tests/ctl.sh
 EXTRA_DIST += tests/ctl-live.sh tests/helper_runtime.c
 
 # examples, bench
-test_scripts += tests/httpd.sh
+test_scripts += tests/httpd.sh tests/scripts.sh
 test_scripts += tests/e2e/kills.sh tests/e2e/grants.sh tests/e2e/forced.sh
 EXTRA_DIST += tests/e2e/common.bash
 check_PROGRAMS += tests/e2e/hog

@@ -192,6 +192,15 @@ static void long_values_leave_room_for_advice(void)
 			-EINVAL);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error, "... is refused: it is too large; give 1 to 1024"));
 	CU_ASSERT_EQUAL(number, 42);
+	/* Nor does it act on the terminal, or end in half a character. */
+	memcpy(value, "\033[31m\n", 6);
+	for (size_t i = 6; i + 2 < sizeof(value); i += 2)
+		memcpy(value + i, "\xc3\xa4", 2);
+	setenv("USCHED_T_BASE", value, 1);
+	CU_ASSERT_EQUAL(usched_environment_integer("USCHED_T_BASE", 1, 1024, &number, error),
+			-EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error, "=?[31m?\xc3\xa4"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(error, "\xc3\xa4... is refused"));
 }
 
 static void other_variables_are_checked(void)

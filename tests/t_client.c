@@ -100,6 +100,9 @@ static void text_is_made_printable(void)
 	CU_ASSERT_STRING_EQUAL(to, "abc");
 	usched_client_text(to, 4, "ab\xc3\xbc", 4);
 	CU_ASSERT_STRING_EQUAL(to, "ab");
+	to[0] = 'x';
+	usched_client_text(to, 0, "ab", 2);
+	CU_ASSERT_EQUAL(to[0], 'x');
 }
 
 static void a_session_needs_a_short_directory(void)
@@ -109,8 +112,13 @@ static void a_session_needs_a_short_directory(void)
 	char name[200];
 
 	memset(name, 'x', sizeof(name));
-	name[sizeof(name) - 1] = '\0';
+	name[90] = '\0';
 	options.socket_directory = name;
+	CU_ASSERT_EQUAL_FATAL(usched_client_open(&client, &options), 0);
+	usched_client_close(client);
+	client = NULL;
+	name[90] = 'x';
+	name[91] = '\0';
 	CU_ASSERT_EQUAL(usched_client_open(&client, &options), -EINVAL);
 	CU_ASSERT_PTR_NULL(client);
 	options.size = 4;
@@ -472,6 +480,76 @@ static void an_attached_runtime_is_set_through_the_daemon(void)
 	fake_peer_stop(&peer);
 }
 
+/* PID/2 is the same runtime for the daemon, for the list and on its own socket. */
+static void a_second_runtime_has_its_number_everywhere(void)
+{
+	struct usched_client_setting setting = { .size = sizeof(setting) };
+	struct usched_client_entry entry = { .size = sizeof(entry) };
+	struct usched_client *client = session();
+	struct usched_client_runtime *runtime;
+	struct usched_client_list *list;
+	struct fake_peer peer, second, daemon;
+	struct sockaddr_un address;
+	socklen_t bytes;
+	unsigned int seen = 0;
+	size_t i;
+
+	start_runtime(&peer);
+	bytes = fake_runtime_address(&address, geteuid(), (unsigned int)getpid(), 2);
+	CU_ASSERT_EQUAL_FATAL(fake_peer_start(&second, &address, bytes), 0);
+	start_daemon(&daemon);
+	daemon.listed_pid = (uint32_t)getpid();
+	daemon.listed_number = 2;
+	second.pairs[0].report->attachment = USCHED_ATTACHMENT_DAEMON;
+
+	/* The one that the daemon lists is taken from there, the other one from its socket. */
+	CU_ASSERT_EQUAL_FATAL(usched_client_list_open(client, &list), 0);
+	for (i = 0; i < usched_client_list_count(list); i++) {
+		usched_client_list_get(list, i, &entry);
+		if (entry.pid != (uint32_t)getpid())
+			continue;
+		CU_ASSERT_EQUAL(entry.number, ++seen);
+		CU_ASSERT_STRING_EQUAL(entry.name, seen == 1 ? "fake" : "listed");
+		CU_ASSERT_EQUAL(entry.attachment, seen == 1 ? USCHED_CLIENT_EMBEDDED :
+				USCHED_CLIENT_ATTACHED);
+	}
+	CU_ASSERT_EQUAL(seen, 2);
+	usched_client_list_close(list);
+
+	CU_ASSERT_EQUAL_FATAL(usched_client_runtime_open(client, &runtime, (uint32_t)getpid(), 2), 0);
+	CU_ASSERT_EQUAL(usched_client_set(runtime, "quantum", 1000000, 0, &setting), 0);
+	CU_ASSERT_EQUAL(setting.through_daemon, 1);
+	CU_ASSERT_EQUAL(atomic_load(&daemon.sets), 1);
+	CU_ASSERT_EQUAL(atomic_load(&daemon.asked), 2);
+	CU_ASSERT_EQUAL(atomic_load(&peer.sets) + atomic_load(&second.sets), 0);
+	usched_client_runtime_close(runtime);
+	CU_ASSERT_EQUAL_FATAL(open_self(client, &runtime), 0);
+	CU_ASSERT_EQUAL(usched_client_set(runtime, "quantum", 1000000, 0, &setting), 0);
+	CU_ASSERT_EQUAL(atomic_load(&peer.sets), 1);
+	usched_client_runtime_close(runtime);
+
+	/* Without its socket it is opened through the daemon, under the same number. */
+	fake_peer_stop(&second);
+	atomic_store(&daemon.asked, 0);
+	CU_ASSERT_EQUAL_FATAL(usched_client_runtime_open(client, &runtime, (uint32_t)getpid(), 2), 0);
+	CU_ASSERT_EQUAL(atomic_load(&daemon.asked), 2);
+	usched_client_runtime_close(runtime);
+	stop_daemon(&daemon);
+
+	/* What is missing is told by the name that was used. */
+	CU_ASSERT_EQUAL(usched_client_runtime_open(client, &runtime, (uint32_t)getpid(), 2), -ESRCH);
+	CU_ASSERT_PTR_NOT_NULL(strstr(usched_client_failure(client)->what, "/2"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(usched_client_failure(client)->why, "no runtime number 2"));
+	fake_peer_stop(&peer);
+	bytes = fake_runtime_address(&address, geteuid(), (unsigned int)getpid(), 2);
+	CU_ASSERT_EQUAL_FATAL(fake_peer_start(&second, &address, bytes), 0);
+	CU_ASSERT_EQUAL(open_self(client, &runtime), -ESRCH);
+	CU_ASSERT_PTR_NOT_NULL(strstr(usched_client_failure(client)->why, "no runtime number 1"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(usched_client_failure(client)->hint, "PID/N"));
+	fake_peer_stop(&second);
+	usched_client_close(client);
+}
+
 static void a_liar_is_left_out_of_the_list(void)
 {
 	struct usched_client_entry entry = { .size = sizeof(entry) };
@@ -668,6 +746,7 @@ static const struct usched_test tests[] = {
 	{ "a_wrong_set_changes_nothing", a_wrong_set_changes_nothing },
 	{ "an_attached_runtime_is_set_through_the_daemon",
 	  an_attached_runtime_is_set_through_the_daemon },
+	{ "a_second_runtime_has_its_number_everywhere", a_second_runtime_has_its_number_everywhere },
 	{ "a_liar_is_left_out_of_the_list", a_liar_is_left_out_of_the_list },
 	{ "the_daemon_lists_and_answers", the_daemon_lists_and_answers },
 	{ "what_is_not_the_daemon_is_told", what_is_not_the_daemon_is_told },

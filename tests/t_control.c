@@ -137,6 +137,26 @@ static void an_active_runtime_publishes_an_idle_one_once(void)
 	finish();
 }
 
+/* What an idle runtime published last must be true at rest: a worker that was awake just then is
+   published again, at once. */
+static void what_is_published_last_is_at_rest(void)
+{
+	uint32_t before;
+
+	start(NULL);
+	pass();
+	before = host.published;
+	active = 0;
+	host.awake = 1;
+	CU_ASSERT(pass() <= usched_clock_now_ns() + skew_ns);
+	host.awake = 0;
+	CU_ASSERT_EQUAL(pass(), UINT64_MAX);
+	CU_ASSERT_EQUAL(host.published, before + 2);
+	pass();
+	CU_ASSERT_EQUAL(host.published, before + 2);
+	finish();
+}
+
 static void open_gives_the_pair_to_read(void)
 {
 	union usched_message_any message;
@@ -454,6 +474,7 @@ static void it_attaches_obeys_and_goes_on_alone(void)
 	CU_ASSERT_EQUAL(hello.hello.workers_max, 3);
 	CU_ASSERT_EQUAL(hello.hello.cpus[0], 0x17);
 	CU_ASSERT_EQUAL(hello.hello.quantum_ns, 3000000);
+	CU_ASSERT_EQUAL(hello.hello.number, 1);
 	CU_ASSERT_EQUAL(host.cpus[0], 0x2);
 	CU_ASSERT_EQUAL(host.quantum_ns, 3000000);
 	CU_ASSERT_EQUAL(usched_segment_grant(&control->old.grant)->retired, 1);
@@ -650,20 +671,28 @@ static void two_runtimes_of_a_process_have_two_names(void)
 	socklen_t bytes;
 	int end = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
+	make_directory();
 	start(NULL);
 	first = control;
-	start(NULL);
+	start(directory);
 	usched_address_embedded(&address, &bytes, getuid(), getpid(), 2);
 	CU_ASSERT_EQUAL(connect(end, (struct sockaddr *)&address, bytes), 0);
 	close(end);
+	/* The daemon hears of it under the same number. */
+	daemon_start();
+	CU_ASSERT_EQUAL_FATAL(daemon_hear(), 0);
+	CU_ASSERT_EQUAL(hello.hello.number, 2);
+	daemon_stop();
 	finish();
 	usched_control_destroy(first);
+	remove_directory();
 	usched_control_destroy(NULL);
 }
 
 static const struct usched_test tests[] = {
 	{ "it_starts_alone_with_what_it_may_use", it_starts_alone_with_what_it_may_use },
 	{ "an_active_runtime_publishes_an_idle_one_once", an_active_runtime_publishes_an_idle_one_once },
+	{ "what_is_published_last_is_at_rest", what_is_published_last_is_at_rest },
 	{ "open_gives_the_pair_to_read", open_gives_the_pair_to_read },
 	{ "set_changes_the_quantum_and_nothing_wrong_does",
 	  set_changes_the_quantum_and_nothing_wrong_does },

@@ -194,7 +194,7 @@ struct runtime {
 	int lazy;				/* gives nothing back	*/
 };
 
-static void say_hello(struct runtime *runtime, const char *name)
+static void say_hello(struct runtime *runtime, const char *name, uint32_t number)
 {
 	union usched_message_any message;
 
@@ -208,16 +208,18 @@ static void say_hello(struct runtime *runtime, const char *name)
 	message.hello.workers = machine_cpus;
 	message.hello.workers_max = machine_cpus;
 	message.hello.quantum_ns = 2000000;
+	message.hello.number = number;
 	CU_ASSERT_EQUAL_FATAL(usched_message_send(runtime->socket, &message, NULL, 0), 0);
 }
 
-static void attach(struct runtime *runtime, const char *name)
+/* 0: a runtime that has no number, since it listens on no socket of its own. */
+static void attach_as(struct runtime *runtime, const char *name, uint32_t number)
 {
 	union usched_message_any message;
 	int descriptors[2];
 	unsigned int count = 0;
 
-	say_hello(runtime, name);
+	say_hello(runtime, name, number);
 	CU_ASSERT_EQUAL_FATAL(receive(runtime->socket, &message, descriptors, &count), 0);
 	CU_ASSERT_EQUAL_FATAL(message.header.type, USCHED_MESSAGE_WELCOME);
 	CU_ASSERT_EQUAL_FATAL(count, 2);
@@ -228,6 +230,11 @@ static void attach(struct runtime *runtime, const char *name)
 	CU_ASSERT_EQUAL_FATAL(usched_segment_accept(&runtime->pair.report, USCHED_SEGMENT_REPORT,
 						    machine_cpus, message.welcome.session,
 						    descriptors[1], true), 0);
+}
+
+static void attach(struct runtime *runtime, const char *name)
+{
+	attach_as(runtime, name, 0);
 }
 
 static void detach(struct runtime *runtime)
@@ -317,18 +324,27 @@ static void wrong_options_are_refused(void)
 		const char *text;
 	} cases[] = {
 		{ "--nonsense", NULL, 2, "hint: " },
-		{ "extra", NULL, 2, "unexpected argument" },
+		{ "extra", NULL, 2, "argument 'extra': only options" },
 		{ "--cpus", "1-", 2, "list of CPUs" },
 		{ "--cpus", "3-1", 2, "list of CPUs" },
-		{ "--cpus", "1024", 2, "list of CPUs" },
+		{ "--cpus", "1-2x", 2, "--cpus '1-2x': this is no list of CPUs" },
+		{ "--cpus", "9999", 6, "--cpus '9999': out of range" },
+		{ "--cpus", "0-1024", 6, "from 0 to 1023" },
+		{ "--cpus", "99999999999999999999", 6, "from 0 to 1023" },
+		{ "--cpus", "9999,", 6, "from 0 to 1023" },
+		{ "--cpus", "1023", 6, "--cpus '1023': the daemon may use none" },
 		{ "--cpus", "", 2, "list of CPUs" },
 		{ "--period", "10", 2, "unit" },
-		{ "--period", "1us", 6, "between 1ms and 1s" },
-		{ "--period", "2s", 6, "between 1ms and 1s" },
+		{ "--period", "off", 2, "no time" },
+		{ "--period", "\033[31m", 2, "--period '?[31m'" },
+		{ "--period", "1us", 6, "from 1ms to 1s" },
+		{ "--period", "2s", 6, "--period '2s': out of range" },
+		{ "--period", "99999999999999999999s", 6, "from 1ms to 1s" },
+		{ "--socket-directory", "", 2, "is empty" },
 		{ "--socket-directory", "/nonexistent/deeper", 1, "hint: " },
 		{ "--socket-directory", "/proc/nonexistent", 1, "hint: " },
 		{ "--socket-directory", "/tmp/0123456789012345678901234567890123456789012345678901234567890"
-		  "123456789012345678901234567890", 2, "too long" },
+		  "1234567890123456789012345", 2, "too long" },
 		{ "--help", NULL, 0, "--socket-directory DIR" },
 		{ "--version", NULL, 0, "uschedd 0." },
 	};
@@ -366,16 +382,94 @@ static void sockets_are_for_everybody_and_go_with_the_daemon(void)
 	end();
 }
 
+static int listen_at(const char *path, int type)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int end = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%.100s", path);
+	CU_ASSERT_EQUAL_FATAL(bind(end, (struct sockaddr *)&address, sizeof(address)), 0);
+	CU_ASSERT_EQUAL_FATAL(listen(end, 1), 0);
+	return end;
+}
+
+static ino_t inode_of(const char *path)
+{
+	struct stat info;
+
+	return lstat(path, &info) ? 0 : info.st_ino;
+}
+
+enum place { PLACE_FILE, PLACE_LINK, PLACE_FOLDER, PLACE_LISTENER, PLACE_STREAM, PLACE_DEAD, PLACES };
+
+/* Only a socket that nobody listens on makes way; the rest stays, and the daemon says why it ends. */
+static void what_is_not_ours_is_not_removed(void)
+{
+	static const char *const reasons[PLACES] = {
+		"is no socket", "is no socket", "is no socket", "another program listens",
+		"another program listens", "",
+	};
+	char *arguments[] = { (char *)"--socket-directory", directory, NULL };
+	char path[2][96], name[96];
+	ino_t before;
+
+	begin();
+	end_daemon();
+	snprintf(name, sizeof(name), "%s/log2", directory);
+	for (unsigned int i = 0; i < 2; i++)
+		snprintf(path[i], sizeof(path[i]), "%s/%s", directory, i ? "control.sock" : "client.sock");
+	for (int place = PLACE_FILE; place < PLACE_DEAD; place++) {
+		for (unsigned int i = 0; i < 2; i++) {
+			int descriptor = -1;
+
+			if (place == PLACE_FILE)
+				descriptor = open(path[i], O_WRONLY | O_CREAT | O_EXCL, 0600);
+			else if (place == PLACE_LINK)
+				(void)!symlink("/nonexistent", path[i]);
+			else if (place == PLACE_FOLDER)
+				mkdir(path[i], 0700);
+			else
+				descriptor = listen_at(path[i], place == PLACE_STREAM ? SOCK_STREAM :
+						       SOCK_SEQPACKET);
+			before = inode_of(path[i]);
+			CU_ASSERT_NOT_EQUAL(before, 0);
+			CU_ASSERT_EQUAL(finish_of(spawn(name, arguments)), 1);
+			CU_ASSERT_PTR_NOT_NULL(strstr(file_text(name), path[i]));
+			CU_ASSERT_PTR_NOT_NULL(strstr(file_text(name), reasons[place]));
+			CU_ASSERT_PTR_NOT_NULL(strstr(file_text(name), "hint: "));
+			CU_ASSERT_EQUAL(inode_of(path[i]), before);
+			/* What it had made before it failed went with it. */
+			CU_ASSERT_EQUAL(inode_of(path[!i]), 0);
+			if (descriptor >= 0)
+				close(descriptor);
+			CU_ASSERT_EQUAL(remove(path[i]), 0);
+		}
+	}
+	close(listen_at(path[0], SOCK_SEQPACKET));
+	close(listen_at(path[1], SOCK_STREAM));
+	start_daemon();
+	CU_ASSERT_EQUAL(status().pid, (uint32_t)daemon_pid);
+
+	/* Nor does it remove at its end what took the place of its socket. */
+	CU_ASSERT_EQUAL(unlink(path[0]), 0);
+	close(open(path[0], O_WRONLY | O_CREAT | O_EXCL, 0600));
+	before = inode_of(path[0]);
+	end_daemon();
+	CU_ASSERT_EQUAL(inode_of(path[0]), before);
+	CU_ASSERT_EQUAL(inode_of(path[1]), 0);
+	end();
+}
+
 static void nonsense_is_refused_and_counted(void)
 {
 	static const char noise[3000];
 	union usched_message_any message;
-	int sockets[7], pair[2] = { 0, 1 };
+	int sockets[8], pair[2] = { 0, 1 };
 	uint64_t before;
 
 	begin();
 	before = status().refused;
-	for (int i = 0; i < 7; i++) {
+	for (int i = 0; i < 8; i++) {
 		sockets[i] = connect_to("client.sock");
 		CU_ASSERT_TRUE_FATAL(sockets[i] >= 0);
 	}
@@ -393,7 +487,9 @@ static void nonsense_is_refused_and_counted(void)
 	usched_message_send(sockets[5], &message, NULL, 0);
 	message.hello.workers = 1;					/* with descriptors */
 	usched_message_send(sockets[6], &message, pair, 2);
-	for (int i = 0; i < 7; i++) {
+	message.hello.number = USCHED_WIRE_RUNTIMES_MAX + 1;
+	usched_message_send(sockets[7], &message, NULL, 0);
+	for (int i = 0; i < 8; i++) {
 		int error;
 
 		do
@@ -402,7 +498,7 @@ static void nonsense_is_refused_and_counted(void)
 		CU_ASSERT_TRUE(error == -ECONNRESET);
 		close(sockets[i]);
 	}
-	CU_ASSERT_EQUAL(status().refused, before + 7);
+	CU_ASSERT_EQUAL(status().refused, before + 8);
 	CU_ASSERT_EQUAL(status().runtimes, 0);
 	/* The control socket tells what was wrong. */
 	sockets[0] = connect_to("control.sock");
@@ -530,13 +626,14 @@ static void a_killed_process_frees_its_cpus(void)
 }
 
 static int set(union usched_message_any *message, const char *key, uint64_t value, uint32_t pid,
-	       uint32_t dry_run)
+	       uint16_t dry_run, uint16_t number)
 {
 	usched_message_init(message, USCHED_MESSAGE_SET, 1);
 	memcpy(message->set.key, key, strlen(key));
 	message->set.value = value;
 	message->set.pid = pid;
 	message->set.dry_run = dry_run;
+	message->set.number = number;
 	CU_ASSERT_EQUAL_FATAL(ask(message, NULL, NULL), 0);
 	return message->header.type == USCHED_MESSAGE_ERROR ? message->error.error : 0;
 }
@@ -579,28 +676,111 @@ static void observers_list_open_and_set(void)
 		close(descriptors[i]);
 	}
 
-	CU_ASSERT_EQUAL(set(&message, "quantum", 500000, pid, 1), 0);
+	CU_ASSERT_EQUAL(set(&message, "quantum", 500000, pid, 1, 0), 0);
 	CU_ASSERT_EQUAL(message.set_reply.old_value, 2000000);
 	CU_ASSERT_EQUAL(message.set_reply.new_value, 500000);
 	CU_ASSERT_EQUAL(usched_grant_load(usched_segment_grant(&runtime.pair.grant), &copy), 0);
 	CU_ASSERT_EQUAL(copy.quantum_ns, 2000000);
-	CU_ASSERT_EQUAL(set(&message, "quantum", 500000, pid, 0), 0);
+	CU_ASSERT_EQUAL(set(&message, "quantum", 500000, pid, 0, 0), 0);
 	CU_ASSERT_EQUAL(usched_grant_load(usched_segment_grant(&runtime.pair.grant), &copy), 0);
 	CU_ASSERT_EQUAL(copy.quantum_ns, 500000);
 	CU_ASSERT_EQUAL(copy.tunables_generation, message.set_reply.generation);
 	CU_ASSERT_EQUAL(receive(runtime.socket, &message, NULL, NULL), 0);
 	CU_ASSERT_EQUAL(message.header.type, USCHED_MESSAGE_DOORBELL);
 
-	CU_ASSERT_EQUAL(set(&message, "quantum", 1, pid, 0), ERANGE);
-	CU_ASSERT_EQUAL(set(&message, "quantum", 2000000000, pid, 0), ERANGE);
-	CU_ASSERT_EQUAL(set(&message, "weight", 1, pid, 0), EINVAL);
-	CU_ASSERT_EQUAL(set(&message, "quantum", 500000, 1, 0), ESRCH);
+	CU_ASSERT_EQUAL(set(&message, "quantum", 1, pid, 0, 0), ERANGE);
+	CU_ASSERT_EQUAL(set(&message, "quantum", 2000000000, pid, 0, 0), ERANGE);
+	CU_ASSERT_EQUAL(set(&message, "weight", 1, pid, 0, 0), EINVAL);
+	CU_ASSERT_EQUAL(set(&message, "quantum", 500000, 1, 0, 0), ESRCH);
 	usched_message_init(&message, USCHED_MESSAGE_FIBERS, 1);
 	CU_ASSERT_EQUAL(ask(&message, NULL, NULL), 0);
 	CU_ASSERT_EQUAL(message.error.error, EOPNOTSUPP);
 	CU_ASSERT_EQUAL(usched_grant_load(usched_segment_grant(&runtime.pair.grant), &copy), 0);
 	CU_ASSERT_EQUAL(copy.quantum_ns, 500000);
 	detach(&runtime);
+	end();
+}
+
+/* Of the pair that OPEN gives for this number; 0: there is no such runtime. */
+static uint64_t session_of(uint32_t number)
+{
+	struct usched_segment_header header = { 0 };
+	union usched_message_any message;
+	int descriptors[2];
+	unsigned int count = 0;
+
+	usched_message_init(&message, USCHED_MESSAGE_OPEN, 1);
+	message.target.pid = (uint32_t)getpid();
+	message.target.number = number;
+	CU_ASSERT_EQUAL_FATAL(ask(&message, descriptors, &count), 0);
+	if (message.header.type == USCHED_MESSAGE_ERROR) {
+		CU_ASSERT_EQUAL(message.error.error, ESRCH);
+		return 0;
+	}
+	CU_ASSERT_EQUAL_FATAL(count, 2);
+	CU_ASSERT_EQUAL(pread(descriptors[0], &header, sizeof(header), 0), (ssize_t)sizeof(header));
+	close(descriptors[0]);
+	close(descriptors[1]);
+	return header.session[0];
+}
+
+static uint64_t quantum_of(const struct runtime *runtime)
+{
+	struct usched_grant_copy copy = { 0 };
+
+	CU_ASSERT_EQUAL(usched_grant_load(usched_segment_grant(&runtime->pair.grant), &copy), 0);
+	return copy.quantum_ns;
+}
+
+/* Each runtime of a process is asked by its number, in whatever order they attached. */
+static void runtimes_of_one_process_are_told_apart(void)
+{
+	uint32_t pid = (uint32_t)getpid();
+	struct runtime first, second, nameless;
+	union usched_message_any message;
+	uint64_t numbers = 0;
+	int socket;
+
+	begin();
+	attach_as(&second, "second", 2);
+	CU_ASSERT_EQUAL(session_of(0), 0);
+	CU_ASSERT_EQUAL(set(&message, "quantum", 500000, pid, 0, 1), ESRCH);
+	attach_as(&first, "first", 1);
+	attach_as(&nameless, "nameless", 0);		/* gets 3 */
+
+	CU_ASSERT_EQUAL(session_of(0), first.welcome.session[0]);
+	CU_ASSERT_EQUAL(session_of(1), first.welcome.session[0]);
+	CU_ASSERT_EQUAL(session_of(2), second.welcome.session[0]);
+	CU_ASSERT_EQUAL(session_of(3), nameless.welcome.session[0]);
+	CU_ASSERT_EQUAL(session_of(4), 0);
+
+	CU_ASSERT_EQUAL(set(&message, "quantum", 500000, pid, 0, 2), 0);
+	CU_ASSERT_EQUAL(quantum_of(&first), 2000000);
+	CU_ASSERT_EQUAL(quantum_of(&second), 500000);
+	CU_ASSERT_EQUAL(set(&message, "quantum", 700000, pid, 0, 0), 0);
+	CU_ASSERT_EQUAL(set(&message, "quantum", 800000, pid, 1, 1), 0);	/* a dry run */
+	CU_ASSERT_EQUAL(set(&message, "quantum", 900000, pid, 0, 3), 0);
+	CU_ASSERT_EQUAL(set(&message, "quantum", 600000, pid, 0, 4), ESRCH);
+	CU_ASSERT_EQUAL(quantum_of(&first), 700000);
+	CU_ASSERT_EQUAL(quantum_of(&second), 500000);
+	CU_ASSERT_EQUAL(quantum_of(&nameless), 900000);
+
+	socket = connect_to("control.sock");
+	usched_message_init(&message, USCHED_MESSAGE_LIST, 1);
+	CU_ASSERT_EQUAL(usched_message_send(socket, &message, NULL, 0), 0);
+	while (receive(socket, &message, NULL, NULL) == 0 &&
+	       message.header.type == USCHED_MESSAGE_LIST_ENTRY) {
+		static const char *const names[] = { "", "first", "second", "nameless" };
+
+		CU_ASSERT_FATAL(message.list_entry.number >= 1 && message.list_entry.number <= 3);
+		CU_ASSERT_STRING_EQUAL(message.list_entry.name, names[message.list_entry.number]);
+		numbers |= UINT64_C(1) << message.list_entry.number;
+	}
+	CU_ASSERT_EQUAL(numbers, 0xe);
+	close(socket);
+	detach(&first);
+	detach(&second);
+	detach(&nameless);
 	end();
 }
 
@@ -614,7 +794,7 @@ static void another_user_learns_and_changes_nothing(void)
 	begin();
 	attach(&runtime, "private");
 	CU_ASSERT_EQUAL_FATAL(seteuid(NOBODY), 0);
-	CU_ASSERT_EQUAL(set(&message, "quantum", 500000, (uint32_t)getpid(), 0), EPERM);
+	CU_ASSERT_EQUAL(set(&message, "quantum", 500000, (uint32_t)getpid(), 0, 0), EPERM);
 	usched_message_init(&message, USCHED_MESSAGE_OPEN, 1);
 	message.target.pid = (uint32_t)getpid();
 	CU_ASSERT_EQUAL(ask(&message, NULL, NULL), 0);
@@ -696,6 +876,7 @@ static const struct usched_test tests[] = {
 	{ "wrong_options_are_refused", wrong_options_are_refused },
 	{ "sockets_are_for_everybody_and_go_with_the_daemon",
 	  sockets_are_for_everybody_and_go_with_the_daemon },
+	{ "what_is_not_ours_is_not_removed", what_is_not_ours_is_not_removed },
 	{ "nonsense_is_refused_and_counted", nonsense_is_refused_and_counted },
 	{ "the_silent_are_dropped", the_silent_are_dropped },
 	{ "one_that_talks_without_end_is_dropped", one_that_talks_without_end_is_dropped },
@@ -703,6 +884,7 @@ static const struct usched_test tests[] = {
 	{ "a_cpu_that_is_not_given_back_goes_on_in_time", a_cpu_that_is_not_given_back_goes_on_in_time },
 	{ "a_killed_process_frees_its_cpus", a_killed_process_frees_its_cpus },
 	{ "observers_list_open_and_set", observers_list_open_and_set },
+	{ "runtimes_of_one_process_are_told_apart", runtimes_of_one_process_are_told_apart },
 	{ "another_user_learns_and_changes_nothing", another_user_learns_and_changes_nothing },
 	{ "a_killed_daemon_leaves_nothing_in_the_way", a_killed_daemon_leaves_nothing_in_the_way },
 	{ "the_real_control_plane_moves_there_and_back", the_real_control_plane_moves_there_and_back },

@@ -16,6 +16,7 @@
 #include "harness.h"
 #include "runtime/runtime.h"
 
+#define TEN "0123456789"
 #define SOON usched_after(UINT64_C(60000000000))
 
 static unsigned int entries(const char *directory)
@@ -79,6 +80,7 @@ static void wrong_variables_are_refused(void)
 		{ "USCHED_EMBEDDED", "2" }, { "USCHED_EMBEDDED", "yes" },
 		{ "USCHED_SIGNAL", "SIGNOT" }, { "USCHED_SIGNAL", "0" }, { "USCHED_SIGNAL", "64" },
 		{ "USCHED_QUANTUM_FLOOR_NS", "10" },
+		{ "USCHED_SOCKET", "/" TEN TEN TEN TEN TEN TEN TEN TEN TEN },
 	};
 	struct usched_runtime_options options = small();
 	struct usched_runtime *untouched = (struct usched_runtime *)&options, *runtime = untouched;
@@ -104,7 +106,7 @@ static void wrong_options_are_refused(void)
 {
 	static const char *const names[] = {
 		"quantum", "quantum", "quantum", "tick", "workers", "carriers_max", "fibers_max",
-		"flags", "size",
+		"flags", "socket_directory", "size",
 	};
 	struct usched_runtime *runtime = NULL;
 
@@ -121,6 +123,7 @@ static void wrong_options_are_refused(void)
 		case 5: options.carriers_max = 65536; break;
 		case 6: options.fibers_max = UINT32_MAX; break;
 		case 7: options.flags |= 0x80; break;
+		case 8: options.socket_directory = "/" TEN TEN TEN TEN TEN TEN TEN TEN TEN; break;
 		default: options.size = 0; break;
 		}
 		CU_ASSERT_EQUAL(create(&runtime, &options), -EINVAL);
@@ -167,6 +170,12 @@ static void variables_win_over_options(void)
 	CU_ASSERT_EQUAL(runtime->settings.quantum_ns, 3000000);
 	CU_ASSERT_EQUAL(runtime->scheduler.carriers_max, 50);
 	CU_ASSERT_FALSE(runtime->scheduler.membarrier);
+	CU_ASSERT_EQUAL(usched_runtime_destroy(runtime, SOON), 0);
+	/* The longest directory that there may be. */
+	setenv("USCHED_SOCKET", TEN TEN TEN TEN TEN TEN TEN TEN TEN, 1);
+	CU_ASSERT_EQUAL_FATAL(create(&runtime, &options), 0);
+	unsetenv("USCHED_SOCKET");
+	CU_ASSERT_STRING_EQUAL(said, "");
 	CU_ASSERT_EQUAL(usched_runtime_destroy(runtime, SOON), 0);
 	/* Empty is unset. */
 	setenv("USCHED_QUANTUM", "", 1);

@@ -82,12 +82,17 @@ static void the_layout_is_the_one_of_version_1(void)
 	AT(usched_message, serial, 12);
 	AT(usched_message_hello, workers, 40);
 	AT(usched_message_hello, quantum_ns, 48);
+	AT(usched_message_hello, number, 184);
+	AT(usched_message_target, number, 20);
+	AT(usched_message_list_entry, number, 200);
+	AT(usched_message_set, dry_run, 20);
+	AT(usched_message_set, number, 22);
 	AT(usched_message_set, key, 24);
 	AT(usched_message_set, value, 48);
 	AT(usched_message_error, text, 24);
 #undef AT
 	CU_ASSERT_EQUAL(sizeof(struct usched_message_status_reply), 88);
-	CU_ASSERT_EQUAL(sizeof(struct usched_message_list_entry), 200);
+	CU_ASSERT_EQUAL(sizeof(struct usched_message_list_entry), 208);
 	CU_ASSERT_EQUAL(sizeof(struct usched_message_error), 280);
 	CU_ASSERT_EQUAL(usched_segment_bytes(USCHED_SEGMENT_GRANT, WORKERS), 512 + 3 * 128);
 	CU_ASSERT_EQUAL(usched_segment_bytes(USCHED_SEGMENT_REPORT, WORKERS), 384 + 3 * 384);

@@ -16,7 +16,7 @@
 #include "connection.h"
 #include "serve.h"
 
-enum { EXIT_USAGE = 2, WORKERS_MAX = 1024 };
+enum { EXIT_USAGE = 2, EXIT_RANGE = 6, WORKERS_MAX = 1024, PORT_MAX = 65535 };
 
 static const struct option long_options[] = {
 	{ "address", required_argument, NULL, 'a' },
@@ -47,28 +47,32 @@ static void print_help(void)
 		       WORKERS_MAX);
 	printf("  --help             show this help\n"
 	       "\n"
-	       "Exit codes: 0 done, 1 failed, 2 usage.\n");
+	       "Exit codes: 0 done, 1 failed, 2 usage, 6 a number out of range.\n");
 }
 
 static int usage_error(const char *option, const char *value, const char *problem)
 {
 	fprintf(stderr, "%s: %s %s: %s\nTry '%s --help'.\n", program, option, value, problem,
 		program);
-	return -1;
+	return EXIT_USAGE;
 }
 
-static int parse_number(const char *text, unsigned long low, unsigned long high,
-			unsigned long *number)
+/* 0, or an exit code: a message was written. */
+static int parse_number(const char *option, const char *text, unsigned long low,
+			unsigned long high, unsigned long *number)
 {
 	char *end;
 	unsigned long value;
 
-	if (text[0] < '0' || text[0] > '9')
-		return -1;
 	errno = 0;
 	value = strtoul(text, &end, 10);
-	if (*end != '\0' || errno != 0 || value < low || value > high)
-		return -1;
+	if (text[0] < '0' || text[0] > '9' || *end != '\0')
+		return usage_error(option, text, "not a whole number");
+	if (errno != 0 || value < low || value > high) {
+		fprintf(stderr, "%s: %s %s: out of range\nGive a number from %lu to %lu.\n", program,
+			option, text, low, high);
+		return EXIT_RANGE;
+	}
 	*number = value;
 	return 0;
 }
@@ -94,12 +98,12 @@ static int set_address(struct serve_options *options, const char *text, unsigned
 	return usage_error("--address", text, "not an IPv4 or IPv6 address, such as 127.0.0.1");
 }
 
-/* Fills @options and @root; 1: help was shown, -1: a message was written. */
+/* Fills @options and @root; -1: help was shown; an exit code: a message was written. */
 static int parse(int argc, char *argv[], struct serve_options *options, const char **root)
 {
 	const char *address = "127.0.0.1";
 	unsigned long port = 0, workers = 0;
-	int option;
+	int option, code;
 
 	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
 		switch (option) {
@@ -107,8 +111,9 @@ static int parse(int argc, char *argv[], struct serve_options *options, const ch
 			address = optarg;
 			break;
 		case 'p':
-			if (parse_number(optarg, 0, 65535, &port) != 0)
-				return usage_error("--port", optarg, "not a number from 0 to 65535");
+			code = parse_number("--port", optarg, 0, PORT_MAX, &port);
+			if (code != 0)
+				return code;
 			break;
 		case 'r':
 			*root = optarg;
@@ -117,16 +122,16 @@ static int parse(int argc, char *argv[], struct serve_options *options, const ch
 			if (!serve_has_workers)
 				return usage_error("--workers", optarg,
 						   "this program has a thread per connection instead");
-			if (parse_number(optarg, 1, WORKERS_MAX, &workers) != 0)
-				return usage_error("--workers", optarg,
-						   "not a number from 1 to 1024");
+			code = parse_number("--workers", optarg, 1, WORKERS_MAX, &workers);
+			if (code != 0)
+				return code;
 			break;
 		case 'h':
 			print_help();
-			return 1;
+			return -1;
 		default:	/* getopt has said what is wrong */
 			fprintf(stderr, "Try '%s --help'.\n", program);
-			return -1;
+			return EXIT_USAGE;
 		}
 	}
 	if (optind != argc)
@@ -188,7 +193,7 @@ int main(int argc, char *argv[])
 	program = slash != NULL ? slash + 1 : argv[0];
 	r = parse(argc, argv, &options, &root);
 	if (r != 0)
-		return r > 0 ? (fflush(stdout) != 0) : EXIT_USAGE;
+		return r < 0 ? (fflush(stdout) != 0) : r;
 	site.root = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (site.root < 0) {
 		fprintf(stderr, "%s: --root %s: %s; name a folder that you may read\n", program, root,

@@ -64,7 +64,8 @@ struct usched_client_fibers;
 
 struct usched_client_options {
 	size_t size;		/* sizeof(struct usched_client_options)			*/
-	const char *socket_directory; /* of the daemon; NULL: USCHED_SOCKET, or /run/usched */
+	const char *socket_directory; /* of the daemon; NULL: USCHED_SOCKET, or /run/usched;
+				 at most 90 bytes					*/
 	uint64_t timeout_ns;	/* for each request; 0: one second			*/
 };
 
@@ -108,6 +109,19 @@ const struct usched_client_failure *usched_client_failure(const struct usched_cl
 
 /** usched_client_directory() - the daemon's directory in use by this session. */
 const char *usched_client_directory(const struct usched_client *client);
+
+/**
+ * usched_client_text() - copy text of unknown origin so that it can be shown
+ * @to:		room for @to_bytes, the final zero included
+ * @from:	ends at a zero byte or after @from_bytes
+ *
+ * As the texts of this interface are made: one line of valid UTF-8. Control characters,
+ * invisible ones and each byte of what is not valid UTF-8 become '?'; what does not fit is
+ * cut between two characters.
+ *
+ * Callable from: any thread
+ */
+void usched_client_text(char *to, size_t to_bytes, const char *from, size_t from_bytes);
 
 /* ----------------------------------------------------------------- daemon */
 
@@ -208,7 +222,7 @@ int usched_client_list_get(const struct usched_client_list *list, size_t index,
  * usched_client_runtime_open() - open one runtime for reading
  * @runtime:	set to it
  * @pid:	its process
- * @number:	which runtime of that process; 0 or 1: the first
+ * @number:	which runtime of that process, as usched_client_entry has it; 0 or 1: the first
  *
  * Return:	0
  * Errors:	-ESRCH, -EACCES, -ETIMEDOUT, -EBADMSG, -ENOMEM, -EMFILE
@@ -312,7 +326,7 @@ struct usched_client_worker {
 	uint64_t polls;
 	uint64_t io_events;
 	uint64_t timers_fired;
-	uint64_t idle_ns;
+	uint64_t idle_ns;		/* asleep for want of work, also just now */
 	uint64_t tick_lost;		/* the worker had been taken meanwhile	*/
 	uint64_t tick_revoked;		/* the CPU had been revoked		*/
 	uint64_t tick_off;		/* the fiber has no quantum		*/

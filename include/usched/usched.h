@@ -85,7 +85,8 @@ struct usched_runtime_options {
 	unsigned int carriers_max; /* kernel threads for fibers; 0: from the limits of the
 				      process (RLIMIT_NPROC, pids.max), at most 4096	*/
 	uint32_t fibers_max;	/* alive at one time; 0: 16,777,216			*/
-	const char *socket_directory; /* of the daemon; NULL: USCHED_SOCKET, or /run/usched */
+	const char *socket_directory; /* of the daemon; NULL: USCHED_SOCKET, or /run/usched;
+				      at most 90 bytes					*/
 	uint64_t wakeup_ns;	/* a fiber that becomes ready stops one that has run so long:
 				   USCHED_WAKEUP_DEFAULT, _OFF, or 20 us to 1 s		*/
 	uint32_t budget;	/* library calls without a wait before a fiber yields:

@@ -9,6 +9,7 @@
 #include "base/duration.h"
 #include "base/environment.h"
 #include "base/format.h"
+#include "base/printable.h"
 
 /* The value of a variable, or NULL when it says nothing. */
 static const char *value_of(const char *name)
@@ -25,10 +26,9 @@ static void begin_error(struct usched_format *text, char *error, const char *nam
 	char shown[48];
 
 	/* A long value must not push out what is allowed. */
-	strncpy(shown, value, sizeof(shown) - 1);
-	shown[sizeof(shown) - 1] = '\0';
-	if (strlen(value) >= sizeof(shown))
-		memcpy(shown + sizeof(shown) - 4, "...", 4);
+	usched_printable(shown, sizeof(shown) - 3, value, strlen(value));
+	if (strlen(value) > sizeof(shown) - 4)
+		memcpy(shown + strlen(shown), "...", 4);
 
 	usched_format_init(text, error, USCHED_ENVIRONMENT_ERROR_BYTES);
 	usched_format_string(text, name);

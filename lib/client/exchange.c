@@ -285,8 +285,8 @@ int usched_daemon_request(struct usched_client *client, struct usched_exchange *
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int result;
 
-	snprintf(address.sun_path, sizeof(address.sun_path), "%.*s/control.sock",
-		 (int)(sizeof(address.sun_path) - sizeof("/control.sock")), client->directory);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/control.sock",
+		 client->directory);
 	result = usched_exchange_open(exchange, &address, sizeof(address), client->timeout_ns);
 	if (!result)
 		result = usched_exchange_send(exchange, message, type, bytes, ++client->serial);

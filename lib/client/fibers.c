@@ -117,7 +117,7 @@ int usched_client_fibers_open(struct usched_client_runtime *runtime,
 	char what[64];
 	int result;
 
-	snprintf(what, sizeof(what), "cannot list the fibers of process %u", runtime->pid);
+	snprintf(what, sizeof(what), "cannot list the fibers of process %s", runtime->label);
 	if (!runtime->has_socket) {
 		usched_client_fail(runtime->client, -ESRCH, "%s", what);
 		usched_client_why(runtime->client, "the runtime answers on no socket of its own here: "

@@ -6,8 +6,7 @@
  *	                               +--> one entry a runtime, by pid and number
  *	/proc/net/unix: own sockets ---+
  *
- * A runtime that the daemon lists is not asked again, unless its process has several: the
- * daemon names processes, only the sockets have numbers.
+ * A runtime that the daemon lists is not asked again.
  */
 
 #include "client/runtime.h"
@@ -99,6 +98,7 @@ static int from_daemon(struct usched_client *client, struct usched_client_list *
 		}
 		entry->pid = said->pid;
 		entry->uid = said->uid;
+		entry->number = said->number ? said->number : 1;
 		entry->known = 1;
 		entry->attachment = USCHED_CLIENT_ATTACHED;
 		usched_client_text(entry->name, sizeof(entry->name), said->name, sizeof(said->name));
@@ -150,6 +150,7 @@ static int from_socket(struct usched_client *client, struct usched_client_list *
 	uint64_t now = usched_client_now();
 	int result;
 
+	usched_runtime_label(runtime.label, name->pid, name->number);
 	/* When the time for all is over, each still shows, as one that is not known. */
 	result = usched_runtime_segments(client, name, &exchange, &runtime.segments,
 					 deadline_ns > now ? deadline_ns - now : 1);
@@ -189,35 +190,15 @@ static int by_pid(const void *left, const void *right)
 	return a->number < b->number ? -1 : a->number > b->number;
 }
 
-static size_t same_pid(const struct usched_socket_name *names, size_t count, size_t at)
-{
-	size_t end = at;
-
-	while (end < count && names[end].pid == names[at].pid)
-		end++;
-	return end - at;
-}
-
-static int listed(const struct usched_client_list *list, size_t count, uint32_t pid)
+static int listed(const struct usched_client_list *list, size_t count,
+		  const struct usched_socket_name *name)
 {
 	size_t i;
 
 	for (i = 0; i < count; i++)
-		if (list->entry[i].pid == pid)
+		if (list->entry[i].pid == name->pid && list->entry[i].number == name->number)
 			return 1;
 	return 0;
-}
-
-/* Takes out what the daemon said of a process, in favour of its own sockets. */
-static void forget(struct usched_client_list *list, size_t *count, uint32_t pid)
-{
-	size_t kept = 0, i;
-
-	for (i = 0; i < list->count; i++)
-		if (i >= *count || list->entry[i].pid != pid)
-			list->entry[kept++] = list->entry[i];
-	*count -= list->count - kept;
-	list->count = kept;
 }
 
 static int from_sockets(struct usched_client *client, struct usched_client_list *list)
@@ -225,7 +206,7 @@ static int from_sockets(struct usched_client *client, struct usched_client_list 
 	struct usched_socket_name *names = NULL;
 	uint64_t deadline_ns = usched_client_now() + 2 * client->timeout_ns;
 	size_t from_daemon_count = list->count;
-	size_t count = 0, i, j, same;
+	size_t count = 0, i;
 	int result;
 
 	result = usched_socket_names(0, &names, &count);
@@ -233,16 +214,9 @@ static int from_sockets(struct usched_client *client, struct usched_client_list 
 		return 0;		/* /proc/net is hidden: the daemon's list is all there is */
 	if (result)
 		return usched_client_no_memory(client, what);
-	for (i = 0; !result && i < count; i += same) {
-		same = same_pid(names, count, i);
-		if (listed(list, from_daemon_count, names[i].pid)) {
-			if (same == 1)
-				continue;
-			forget(list, &from_daemon_count, names[i].pid);
-		}
-		for (j = i; !result && j < i + same; j++)
-			result = from_socket(client, list, &names[j], deadline_ns);
-	}
+	for (i = 0; !result && i < count; i++)
+		if (!listed(list, from_daemon_count, &names[i]))
+			result = from_socket(client, list, &names[i], deadline_ns);
 	free(names);
 	return result;
 }

@@ -19,6 +19,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+void usched_runtime_label(char label[USCHED_RUNTIME_LABEL_BYTES], uint32_t pid, uint32_t number)
+{
+	snprintf(label, USCHED_RUNTIME_LABEL_BYTES, number > 1 ? "%u/%u" : "%u", pid, number);
+}
+
 int usched_runtime_gone(const struct usched_client_runtime *runtime)
 {
 	struct pollfd process = { .fd = runtime->process, .events = POLLIN };
@@ -88,8 +93,10 @@ int usched_runtime_fail(struct usched_client_runtime *runtime,
 	return client->failure.error;
 }
 
-/* The verified own socket, if there is one. 0: found; -ESRCH; other: it exists and fails. */
-static int open_own(struct usched_client_runtime *runtime, struct usched_exchange *exchange)
+/* The verified own socket, if there is one. 0: found; -ESRCH; other: it exists and fails.
+   *others: whether there are names of other runtimes of the process. */
+static int open_own(struct usched_client_runtime *runtime, struct usched_exchange *exchange,
+		    int *others)
 {
 	struct usched_socket_name *names = NULL;
 	struct usched_socket_name guess;
@@ -97,6 +104,8 @@ static int open_own(struct usched_client_runtime *runtime, struct usched_exchang
 	struct stat status;
 	size_t count = 0, i;
 	int result, worst = -ESRCH;
+
+	*others = 0;
 
 	if (usched_socket_names(runtime->pid, &names, &count)) {
 		/* /proc/net is hidden; the name can still be guessed. */
@@ -113,8 +122,10 @@ static int open_own(struct usched_client_runtime *runtime, struct usched_exchang
 		count = 1;
 	}
 	for (i = 0; i < count; i++) {
-		if (names[i].number != runtime->number)
+		if (names[i].number != runtime->number) {
+			*others = 1;
 			continue;
+		}
 		result = usched_runtime_segments(runtime->client, &names[i], exchange,
 						 &runtime->segments, runtime->client->timeout_ns);
 		if (result == -EREMCHG || exchange->absent)
@@ -133,7 +144,7 @@ static int open_own(struct usched_client_runtime *runtime, struct usched_exchang
 /* The pair that the daemon made for it. Sets the failure. */
 static int open_daemon(struct usched_client_runtime *runtime, const char *what)
 {
-	struct usched_message_target request = { .pid = runtime->pid };
+	struct usched_message_target request = { .pid = runtime->pid, .number = runtime->number };
 	struct usched_exchange exchange;
 	int result;
 
@@ -162,19 +173,16 @@ static int open_segments(struct usched_client_runtime *runtime, const char *what
 {
 	struct usched_exchange exchange = { .socket = -1, .reason = "" };
 	struct usched_client *client = runtime->client;
-	int own, result;
+	int own, result, others;
 
-	own = open_own(runtime, &exchange);
+	own = open_own(runtime, &exchange, &others);
 	if (!own)
 		return 0;
 	if (own == -EACCES || own == -EPERM || own == -ENOMEM || own == -EMFILE)
 		return usched_runtime_fail(runtime, &exchange, own, what);
 	if (usched_runtime_gone(runtime))
 		return fail_gone(runtime, what);
-	if (runtime->number > 1)
-		result = -ESRCH;	/* the daemon is asked by pid, which names the first */
-	else
-		result = open_daemon(runtime, what);
+	result = open_daemon(runtime, what);
 	if (!result || result == -EACCES)
 		return result;
 	if (own != -ESRCH)
@@ -182,14 +190,15 @@ static int open_segments(struct usched_client_runtime *runtime, const char *what
 	if (result != -ESRCH && result != -ENOTCONN)
 		return result;
 	usched_client_fail(client, -ESRCH, "%s", what);
-	if (runtime->number > 1)
+	if (runtime->number > 1 || others)
 		usched_client_why(client, "process %u has no runtime number %u", runtime->pid,
 				  runtime->number);
 	else
 		usched_client_why(client, "process %u runs, but it has no usched runtime%s",
 				  runtime->pid, result == -ENOTCONN ? " (and there is no daemon to ask)"
 								    : " that the daemon knows");
-	usched_client_hint(client, "schedctl list shows the processes that have one");
+	usched_client_hint(client, others ? "schedctl list shows those that it has, as PID/N" :
+			   "schedctl list shows the processes that have one");
 	return -ESRCH;
 }
 
@@ -198,7 +207,7 @@ int usched_runtime_reopen(struct usched_client_runtime *runtime)
 	char what[64];
 
 	usched_segments_close(&runtime->segments);
-	snprintf(what, sizeof(what), "cannot read process %u", runtime->pid);
+	snprintf(what, sizeof(what), "cannot read process %s", runtime->label);
 	return open_segments(runtime, what);
 }
 
@@ -206,18 +215,21 @@ int usched_client_runtime_open(struct usched_client *client, struct usched_clien
 			       uint32_t pid, uint32_t number)
 {
 	struct usched_client_runtime *made;
+	char label[USCHED_RUNTIME_LABEL_BYTES];
 	char what[64];
 	char path[32];
 	struct stat status;
 	int result;
 
-	snprintf(what, sizeof(what), "cannot open process %u", pid);
+	usched_runtime_label(label, pid, number);
+	snprintf(what, sizeof(what), "cannot open process %s", label);
 	made = calloc(1, sizeof(*made));
 	if (!made)
 		return usched_client_no_memory(client, what);
 	made->client = client;
 	made->pid = pid;
 	made->number = number ? number : 1;
+	memcpy(made->label, label, sizeof(made->label));
 	made->process = -1;
 	made->segments.grant = -1;
 	made->segments.report = -1;

@@ -23,11 +23,14 @@ struct usched_socket_name {
 	uint32_t number;	/* 1: no suffix */
 };
 
+enum { USCHED_RUNTIME_LABEL_BYTES = 24 };
+
 struct usched_client_runtime {
 	struct usched_client *client;
 	uint32_t pid;
 	uint32_t uid;
 	uint32_t number;
+	char label[USCHED_RUNTIME_LABEL_BYTES];
 	int process;		/* pidfd, -1: the kernel gives none	*/
 	int has_socket;		/* it listens on `name`			*/
 	struct usched_socket_name name;
@@ -73,6 +76,9 @@ int usched_runtime_request(struct usched_client *client, const struct usched_soc
 int usched_runtime_segments(struct usched_client *client, const struct usched_socket_name *name,
 			    struct usched_exchange *exchange, struct usched_segments *segments,
 			    uint64_t timeout_ns);
+
+/** usched_runtime_label() - as people name it: "4711", and "4711/2" for the second of a process */
+void usched_runtime_label(char label[USCHED_RUNTIME_LABEL_BYTES], uint32_t pid, uint32_t number);
 
 /** usched_runtime_gone() - whether the process has ended. */
 int usched_runtime_gone(const struct usched_client_runtime *runtime);

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/printable.h"
+
 #define DEFAULT_DIRECTORY "/run/usched"
 #define DEFAULT_TIMEOUT_NS UINT64_C(1000000000)
 
@@ -41,8 +43,7 @@ int usched_client_open(struct usched_client **client, const struct usched_client
 	made = calloc(1, sizeof(*made));
 	if (!made)
 		return -ENOMEM;
-	/* Room for the longest name in it must remain in a socket's address. */
-	if (strlen(asked.socket_directory) + sizeof("/control.sock") > sizeof(made->directory)) {
+	if (strlen(asked.socket_directory) > USCHED_DIRECTORY_MAX) {
 		free(made);
 		return -EINVAL;
 	}
@@ -118,62 +119,10 @@ int usched_client_no_memory(struct usched_client *client, const char *what)
 	return -ENOMEM;
 }
 
-/* Bytes of the UTF-8 sequence at text, 0 when it is none or a control character. */
-static size_t printable(const unsigned char *text, size_t bytes)
-{
-	uint32_t code;
-	size_t length, i;
-
-	if (text[0] < 0x80)
-		return text[0] >= 0x20 && text[0] != 0x7f;
-	if (text[0] >= 0xc2 && text[0] < 0xe0)
-		length = 2;
-	else if (text[0] >= 0xe0 && text[0] < 0xf0)
-		length = 3;
-	else if (text[0] >= 0xf0 && text[0] < 0xf5)
-		length = 4;
-	else
-		return 0;
-	if (length > bytes)
-		return 0;
-	code = text[0] & (0x7fu >> length);
-	for (i = 1; i < length; i++) {
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (text[i] & 0x3fu);
-	}
-	if (code < 0xa0)					/* C1 controls */
-		return 0;
-	if ((length == 3 && code < 0x800) || (length == 4 && code < 0x10000))
-		return 0;					/* longer than needed */
-	if (code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
-		return 0;
-	if ((code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
-	    (code >= 0x2060 && code <= 0x206f) || code == 0xfeff)
-		return 0;					/* invisible, or turns the line around */
-	return length;
-}
-
 void usched_client_text(char *to, size_t to_bytes, const char *from, size_t from_bytes)
 {
-	size_t end = strnlen(from, from_bytes);
-	size_t read = 0, written = 0;
-
-	while (read < end) {
-		size_t length = printable((const unsigned char *)from + read, end - read);
-
-		if (written + (length ? length : 1) >= to_bytes)
-			break;
-		if (length) {
-			memcpy(to + written, from + read, length);
-			written += length;
-			read += length;
-		} else {
-			to[written++] = '?';
-			read++;
-		}
-	}
-	to[written] = '\0';
+	if (to_bytes > 0)
+		usched_printable(to, to_bytes, from, from_bytes);
 }
 
 int usched_client_give(void *to, const void *from, size_t from_bytes)

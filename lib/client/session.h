@@ -11,23 +11,24 @@
  *
  * Invariants
  *	S1  every text in a failure or a result is printable: one line, no control
- *	    characters, valid UTF-8 (usched_client_text() made it so);
+ *	    characters, valid UTF-8 (base/printable.h made it so);
  *	S2  a function that returns a negative value has set the failure, unless its comment
  *	    says that it leaves that to its caller.
  */
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/un.h>
 
 #include <usched/client.h>
+
+#include "shm/message.h"
 
 enum {
 	USCHED_CLIENT_TEXT_BYTES = 384,
 };
 
 struct usched_client {
-	char directory[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char directory[USCHED_DIRECTORY_MAX + 1];
 	uint64_t timeout_ns;
 	uint32_t serial;		/* of the last request */
 	struct usched_client_failure failure;
@@ -56,15 +57,6 @@ void usched_client_hint(struct usched_client *client, const char *format, ...)
 
 /** usched_client_no_memory() - the failure of every allocation. Return: -ENOMEM */
 int usched_client_no_memory(struct usched_client *client, const char *what);
-
-/**
- * usched_client_text() - copy text of unknown origin so that it can be shown
- * @to:		room for @to_bytes, the final zero included
- * @from:	ends at a zero byte or after @from_bytes
- *
- * Control characters become '?', and so does each byte of what is not valid UTF-8.
- */
-void usched_client_text(char *to, size_t to_bytes, const char *from, size_t from_bytes);
 
 /** usched_client_now() - CLOCK_MONOTONIC in ns. */
 uint64_t usched_client_now(void);

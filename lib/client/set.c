@@ -48,15 +48,7 @@ static int ask_daemon(struct usched_client_runtime *runtime, struct usched_messa
 	struct usched_exchange exchange;
 	int result;
 
-	if (runtime->number > 1) {
-		/* The daemon is asked by pid and would change the process's first runtime. */
-		usched_client_fail(client, -EINVAL, "%s", what);
-		usched_client_why(client, "runtime %u of process %u is attached to the daemon, which "
-				  "is asked by process only", runtime->number, runtime->pid);
-		usched_client_hint(client, "let the program set it: usched_runtime_set_quantum() "
-				   "works in a runtime that stays embedded");
-		return -EINVAL;
-	}
+	request->number = (uint16_t)runtime->number;
 	request->pid = runtime->pid;
 	result = usched_daemon_request(client, &exchange, &request->header, USCHED_MESSAGE_SET,
 				       sizeof(*request), USCHED_MESSAGE_SET_REPLY, 0, 0, what);
@@ -118,7 +110,7 @@ int usched_client_set(struct usched_client_runtime *runtime, const char *key, ui
 	uint64_t low;
 	int result;
 
-	snprintf(what, sizeof(what), "cannot set %.24s of process %u", key, runtime->pid);
+	snprintf(what, sizeof(what), "cannot set %.24s of process %s", key, runtime->label);
 	if (strcmp(key, "quantum")) {
 		usched_client_fail(client, -EINVAL, "%s", what);
 		usched_client_why(client, "there is no tunable of this name");
@@ -191,14 +183,14 @@ int usched_client_wait(struct usched_client_runtime *runtime, uint64_t generatio
 		result = read_info(runtime, &info);
 		if (result)
 			return result;
-		snprintf(what, sizeof(what), "cannot see the change of process %u in force",
-			 runtime->pid);
+		snprintf(what, sizeof(what), "cannot see the change of process %s in force",
+			 runtime->label);
 		if (memcmp(session, runtime->segments.session, sizeof(session))) {
 			usched_client_fail(client, -ESTALE, "%s", what);
 			usched_client_why(client, "the runtime moved %s the daemon meanwhile",
 					  info.attachment == USCHED_CLIENT_ATTACHED ? "to" : "from");
-			usched_client_hint(client, "look at schedctl show %u, and set it again if needed",
-					   runtime->pid);
+			usched_client_hint(client, "look at schedctl show %s, and set it again if needed",
+					   runtime->label);
 			return -ESTALE;
 		}
 		if (info.tunables_acked >= generation) {
@@ -213,7 +205,7 @@ int usched_client_wait(struct usched_client_runtime *runtime, uint64_t generatio
 					  (unsigned long long)info.tunables_acked,
 					  (unsigned long long)generation);
 			usched_client_hint(client, "a carrier that is stopped takes it over when it "
-					   "continues: schedctl show %u", runtime->pid);
+					   "continues: schedctl show %s", runtime->label);
 			return -ETIMEDOUT;
 		}
 		nanosleep(&step, NULL);

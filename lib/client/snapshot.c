@@ -87,7 +87,17 @@ static void convert_info(struct usched_client_info *info,
 	info->fibers_parked = report->fibers_parked;
 }
 
-static void convert_worker(struct usched_client_worker *to, const struct usched_report_worker *from)
+/* When the counters were right: at the publication if it is recent, else (an idle runtime does
+   not publish, and nothing changes) at the reading. */
+static uint64_t moment(const struct usched_client_info *info)
+{
+	if (info->published_ns <= info->read_ns && info->read_ns - info->published_ns <= FRESH_NS)
+		return info->published_ns;
+	return info->read_ns;
+}
+
+static void convert_worker(struct usched_client_worker *to, const struct usched_report_worker *from,
+			   const struct usched_client_info *info)
 {
 	to->size = sizeof(*to);
 	to->cpu = from->cpu;
@@ -130,17 +140,21 @@ static void convert_worker(struct usched_client_worker *to, const struct usched_
 	to->tick_stops = from->tick_stops;
 	to->vetoes = from->vetoes;
 	to->budget_yields = from->budget_yields;
+	/* One that slept when the runtime published last has slept since, or there would be a later
+	   publication. */
+	if (to->state == USCHED_CLIENT_WORKER_IDLE && moment(info) > info->published_ns)
+		to->idle_ns += moment(info) - info->published_ns;
 }
 
 /* Sets the failure for a pair that cannot be read. */
 static int fail_read(struct usched_client_runtime *runtime, int error, const char *reason)
 {
 	struct usched_exchange said = { .socket = -1, .reason = reason };
-	char what[] = "cannot read process 4294967295";
+	char what[64];
 
 	if (error == -ENOMEM)
 		return usched_client_no_memory(runtime->client, "cannot read the runtime");
-	sprintf(what, "cannot read process %u", runtime->pid);
+	snprintf(what, sizeof(what), "cannot read process %s", runtime->label);
 	return usched_runtime_fail(runtime, &said, error, what);
 }
 
@@ -211,7 +225,7 @@ int usched_client_snapshot_open(struct usched_client_runtime *runtime,
 	convert_info(&made->info, runtime, &grant, grant_known, &report);
 	made->info.read_ns = usched_client_now();
 	for (i = 0; i < runtime->segments.workers; i++)
-		convert_worker(&made->worker[i], &workers[i]);
+		convert_worker(&made->worker[i], &workers[i], &made->info);
 	*snapshot = made;
 out:
 	free(workers);
@@ -235,15 +249,6 @@ int usched_client_snapshot_worker(const struct usched_client_snapshot *snapshot,
 	if (index >= snapshot->info.workers)
 		return -EINVAL;
 	return usched_client_give(worker, &snapshot->worker[index], sizeof(snapshot->worker[index]));
-}
-
-/* When the counters were right: at the publication if it is recent, else (an idle runtime does
-   not publish, and nothing changes) at the reading. */
-static uint64_t moment(const struct usched_client_info *info)
-{
-	if (info->published_ns <= info->read_ns && info->read_ns - info->published_ns <= FRESH_NS)
-		return info->published_ns;
-	return info->read_ns;
 }
 
 int usched_client_snapshot_change(const struct usched_client_snapshot *before,
@@ -286,7 +291,6 @@ int usched_client_snapshot_change(const struct usched_client_snapshot *before,
 	SUBTRACT(polls);
 	SUBTRACT(io_events);
 	SUBTRACT(timers_fired);
-	SUBTRACT(idle_ns);
 	SUBTRACT(tick_lost);
 	SUBTRACT(tick_revoked);
 	SUBTRACT(tick_off);
@@ -300,12 +304,16 @@ int usched_client_snapshot_change(const struct usched_client_snapshot *before,
 	SUBTRACT(budget_yields);
 #undef SUBTRACT
 
-	result = usched_client_give(worker, &change, sizeof(change));
-	if (result)
-		return result;
 	from = moment(&before->info);
 	to = moment(&after->info);
-	if (elapsed_ns)
-		*elapsed_ns = to > from ? to - from : 1;
-	return 0;
+	to = to > from ? to : from + 1;
+	/* Partly an estimate, see convert_worker(): a runtime that was too busy to publish may have
+	   slept less than that. */
+	change.idle_ns = change.idle_ns > old->idle_ns ? change.idle_ns - old->idle_ns : 0;
+	if (change.idle_ns > to - from)
+		change.idle_ns = to - from;
+	result = usched_client_give(worker, &change, sizeof(change));
+	if (!result && elapsed_ns)
+		*elapsed_ns = to - from;
+	return result;
 }

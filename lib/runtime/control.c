@@ -45,6 +45,18 @@ static struct usched_report_worker *slots(const struct usched_pair *pair)
 					       sizeof(struct usched_report));
 }
 
+/* Whether some worker was at work when it was published. */
+static bool seems_awake(const struct usched_control *control)
+{
+	const struct usched_report_worker *slot = slots(&control->pair);
+	bool awake = false;
+
+	for (uint32_t i = 0; i < control->options.workers; i++)
+		awake |= slot[i].state == USCHED_WORKER_RUNNING ||
+			 slot[i].state == USCHED_WORKER_SCHEDULING;
+	return awake;
+}
+
 void usched_control_publish(struct usched_control *control, uint64_t now_ns, int active)
 {
 	struct usched_report *report = usched_segment_report(&control->pair.report);
@@ -56,7 +68,9 @@ void usched_control_publish(struct usched_control *control, uint64_t now_ns, int
 	control->host.publish(control->host.context, report, slots(&control->pair),
 			      control->options.workers);
 	control->published_ns = now_ns;
-	control->was_active = active;
+	/* Readers take what an idle runtime said last for true until it says more: a worker that was
+	   awake for a moment just now must not stay so for them. */
+	control->was_active = active || seems_awake(control);
 	if (usched_control_is_arbiter(control)) {
 		struct usched_grant *grant = usched_segment_grant(&control->pair.grant);
 
@@ -172,23 +186,20 @@ int usched_control_create(struct usched_control **result,
 			  const struct usched_control_host *host)
 {
 	static const struct usched_pair none = { USCHED_SEGMENT_NONE, USCHED_SEGMENT_NONE };
-	static const char too_long[] =
-		"usched: the daemon's directory has a name of 100 bytes or more, too long for a "
-		"socket; no daemon is looked for; set USCHED_SOCKET to a shorter one\n";
-	struct usched_control *control = mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE,
-					      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct usched_control *control;
 	int error;
 
+	if (options->socket_directory && strlen(options->socket_directory) > USCHED_DIRECTORY_MAX)
+		return -EINVAL;
+	control = mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		       -1, 0);
 	if (control == MAP_FAILED)
 		return -ENOMEM;
 	control->host = *host;
 	control->options = *options;
 	control->options.fixed.start_time_ns = usched_clock_now_ns();
 	strncpy(control->name, options->name, sizeof(control->name) - 1);
-	if (options->socket_directory &&
-	    strlen(options->socket_directory) >= sizeof(control->directory))
-		(void)!write(STDERR_FILENO, too_long, sizeof(too_long) - 1);
-	else if (options->socket_directory)
+	if (options->socket_directory)
 		strcpy(control->directory, options->socket_directory);
 	usched_random_seed(&control->random, usched_random_entropy());
 	control->quantum_ns = options->quantum_ns;
@@ -250,6 +261,8 @@ uint64_t usched_control_pass(struct usched_control *control, uint64_t now_ns, in
 			due_ns = observer->deadline_ns;
 	}
 	again_ns = usched_control_listen_pass(control, now_ns);
+	if (!active && control->was_active)
+		again_ns = now_ns;		/* to publish what is true at rest */
 	return again_ns < due_ns ? again_ns : due_ns;
 }
 

@@ -74,7 +74,8 @@ struct usched_control_options {
  * so on stderr.
  *
  * Return:	0
- * Errors:	-ENOMEM, -EMFILE, -errno of memfd_create, mmap, epoll_create1
+ * Errors:	-EINVAL  the name of socket_directory is longer than USCHED_DIRECTORY_MAX
+ *		-ENOMEM, -EMFILE, -errno of memfd_create, mmap, epoll_create1
  * Callable from: the thread that creates the runtime
  */
 int usched_control_create(struct usched_control **control,

@@ -28,7 +28,7 @@ enum { LEASE_PASSES = 500 };
  */
 static int watch_directory(struct usched_control *control)
 {
-	char parent[USCHED_SOCKET_DIRECTORY_BYTES];
+	char parent[sizeof(control->directory)];
 	char *slash;
 
 	if (control->watch < 0)
@@ -87,6 +87,7 @@ static int say_hello(struct usched_control *control)
 	hello.hello.workers = control->options.workers;
 	hello.hello.workers_max = control->options.workers_max;
 	hello.hello.quantum_ns = control->quantum_ns;
+	hello.hello.number = control->number;
 	memcpy(hello.hello.cpus, control->options.cpus, sizeof(hello.hello.cpus));
 	return usched_message_send(control->daemon, &hello, NULL, 0);
 }

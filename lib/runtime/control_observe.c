@@ -15,7 +15,6 @@
 #include "base/format.h"
 #include "runtime/control_private.h"
 
-enum { ORDINALS_MAX = 63 };
 #define REQUEST_NS UINT64_C(1000000000)		/* an observer has so long to ask */
 #define RETRY_NS   UINT64_C(100000000)		/* for a descriptor to become free */
 
@@ -26,7 +25,8 @@ void usched_control_listen(struct usched_control *control)
 		"(another network namespace policy?); it works without\n";
 	int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-	for (unsigned int ordinal = 1; listener >= 0 && ordinal <= ORDINALS_MAX; ordinal++) {
+	for (unsigned int ordinal = 1; listener >= 0 && ordinal <= USCHED_WIRE_RUNTIMES_MAX;
+	     ordinal++) {
 		struct sockaddr_un address;
 		socklen_t bytes;
 
@@ -35,6 +35,7 @@ void usched_control_listen(struct usched_control *control)
 			if (listen(listener, USCHED_OBSERVERS_MAX) == 0 &&
 			    usched_control_watch(control, listener, USCHED_EVENT_LISTENER) == 0) {
 				control->listener = listener;
+				control->number = ordinal;
 				return;
 			}
 			break;

@@ -20,7 +20,6 @@ enum {
 	USCHED_OBSERVERS_MAX = 8,
 	USCHED_STRANGERS_MAX = 2,	/* of them, of users who may not ask anything */
 	USCHED_FIBER_RECORDS_MAX = 65536,
-	USCHED_SOCKET_DIRECTORY_BYTES = 100,
 };
 
 struct usched_observer {
@@ -37,7 +36,7 @@ struct usched_control {
 	struct usched_control_host host;
 	struct usched_control_options options;
 	char name[USCHED_SEGMENT_NAME_BYTES];
-	char directory[USCHED_SOCKET_DIRECTORY_BYTES];	/* empty: never attach	*/
+	char directory[USCHED_DIRECTORY_MAX + 1];	/* empty: never attach	*/
 	struct usched_random random;
 	int epoll;
 	struct usched_pair pair;	/* in use				*/
@@ -50,6 +49,7 @@ struct usched_control {
 	uint64_t moves;
 
 	int listener;			/* -1: could not be bound		*/
+	unsigned int number;		/* of its name, from 1; 0: no listener	*/
 	bool deaf;			/* the listener is not watched: no room	*/
 	uint64_t listen_ns;		/* deaf for want of descriptors until then */
 	struct usched_observer observers[USCHED_OBSERVERS_MAX];

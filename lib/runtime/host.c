@@ -67,7 +67,19 @@ static uint64_t decided(struct usched_worker_counters *counters, enum usched_dec
 	return sum;
 }
 
-static void publish_worker(struct usched_worker *worker, struct usched_report_worker *slot)
+/* With the sleep in progress; never less than was said before, see [I1] of worker/find.c. */
+static uint64_t idle_ns(struct usched_worker *worker, uint64_t now_ns, uint64_t said_ns)
+{
+	uint64_t sum_ns = atomic_load_explicit(&worker->counters.idle_ns, memory_order_acquire);
+	uint64_t since_ns = GET(worker->idle_since_ns);
+
+	if (since_ns && since_ns < now_ns)
+		sum_ns += now_ns - since_ns;
+	return sum_ns > said_ns ? sum_ns : said_ns;
+}
+
+static void publish_worker(struct usched_worker *worker, struct usched_report_worker *slot,
+			   uint64_t now_ns)
 {
 	struct usched_worker_counters *counters = &worker->counters;
 	struct usched_carrier *owner = GET(worker->owner);
@@ -107,7 +119,7 @@ static void publish_worker(struct usched_worker *worker, struct usched_report_wo
 	PUT(slot->polls, GET(counters->polls));
 	PUT(slot->io_events, GET(counters->io_events));
 	PUT(slot->timers_fired, GET(counters->timers_fired));
-	PUT(slot->idle_ns, GET(counters->idle_ns));
+	PUT(slot->idle_ns, idle_ns(worker, now_ns, slot->idle_ns));
 	PUT(slot->tick_lost, decided(counters, USCHED_DECISION_LOST));
 	PUT(slot->tick_revoked, decided(counters, USCHED_DECISION_REVOKED));
 	PUT(slot->tick_off, decided(counters, USCHED_DECISION_OFF));
@@ -136,7 +148,7 @@ static void publish(void *context, struct usched_report *report,
 			(struct usched_report_worker *)((char *)slots +
 				(size_t)i * report->header.worker_stride_bytes);
 
-		publish_worker(worker, slot);
+		publish_worker(worker, slot, report->published_ns);
 		busy += slot->state == USCHED_WORKER_RUNNING ||
 			slot->state == USCHED_WORKER_SCHEDULING;
 		waiting += slot->runnable;

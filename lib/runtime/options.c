@@ -12,6 +12,7 @@
 #include "base/environment.h"
 #include "fiber/fiber.h"
 #include "runtime/options.h"
+#include "shm/message.h"
 
 enum { CARRIERS_DEFAULT = 4096, CARRIERS_LIMIT = 65535, FIBERS_DEFAULT = 1 << 24,
        BUDGET_DEFAULT = 100 };
@@ -151,6 +152,8 @@ static int read_environment(struct usched_settings *settings)
 	if (text && *text && parse_signal(text, &settings->signal))
 		return refuse("USCHED_SIGNAL is no signal; give a name such as SIGURG, or a number below the real-time ones");
 	text = secure_getenv("USCHED_SOCKET");
+	if (text && strlen(text) > USCHED_DIRECTORY_MAX)
+		return refuse("USCHED_SOCKET is longer than 90 bytes, too long for a socket's directory; give a shorter path, or a symbolic link");
 	if (text && *text)
 		settings->socket_directory = text;
 	return 0;
@@ -178,6 +181,8 @@ static int check_ranges(const struct usched_settings *settings)
 		return refuse("carriers_max is above 65,535");
 	if (settings->fibers_max > USCHED_FIBERS_MAX)
 		return refuse("fibers_max is above 67,108,863");
+	if (strlen(settings->socket_directory) > USCHED_DIRECTORY_MAX)
+		return refuse("socket_directory is longer than 90 bytes, too long for a socket's directory; give a shorter path, or a symbolic link");
 	return 0;
 }
 

@@ -161,7 +161,7 @@ struct usched_report_worker {
 	uint64_t polls;
 	uint64_t io_events;
 	uint64_t timers_fired;
-	uint64_t idle_ns;
+	uint64_t idle_ns;		/* until published_ns, the sleep in progress too */
 	uint64_t tick_lost;		/* the worker had been taken meanwhile	*/
 	uint64_t tick_revoked;		/* the CPU had been revoked		*/
 	uint64_t tick_off;		/* the fiber has no quantum		*/

@@ -19,6 +19,12 @@
 
 enum { USCHED_MESSAGE_DESCRIPTORS = 2 };
 
+/* Bytes in the name of the daemon's directory, without the final zero: DIR/control.sock has to fit
+   into a socket's address. Programs, the daemon and observers refuse a longer one alike. */
+enum { USCHED_DIRECTORY_MAX = 90 };
+_Static_assert(USCHED_DIRECTORY_MAX + sizeof("/control.sock") <=
+	       sizeof(((struct sockaddr_un *)0)->sun_path), "a name that is allowed fits");
+
 /** usched_message_bytes() - the one right length of a message of this type; 0: no such type */
 uint32_t usched_message_bytes(uint16_t type);
 

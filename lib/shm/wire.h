@@ -11,9 +11,11 @@
  *	embedded abstract "usched/UID/PID"  observer -> runtime  OPEN, FIBERS, SET
  *
  * A process may have several runtimes: the first listens on "usched/UID/PID", the next
- * on "usched/UID/PID/2" and so on.
+ * on "usched/UID/PID/2" and so on. The same number goes to the daemon with HELLO, so that
+ * PID/2 is one runtime whoever is asked.
  *
- * Identity is what the kernel says (SO_PEERCRED), never what a message claims. Each
+ * Identity is what the kernel says (SO_PEERCRED), never what a message claims; a number
+ * only tells the runtimes of one process apart. Each
  * request is answered by exactly one reply of its kind or by ERROR, LIST by entries and
  * an END. Lengths and counts are checked against the sizes below before use; reserved
  * fields are zero.
@@ -25,7 +27,12 @@
 
 #define USCHED_WIRE_MAGIC UINT32_C(0x44435355)		/* "USCD" */
 
-enum { USCHED_WIRE_MAJOR = 1, USCHED_WIRE_MINOR = 0, USCHED_WIRE_TEXT_BYTES = 256 };
+enum {
+	USCHED_WIRE_MAJOR = 1,
+	USCHED_WIRE_MINOR = 0,
+	USCHED_WIRE_TEXT_BYTES = 256,
+	USCHED_WIRE_RUNTIMES_MAX = 63,	/* of one process: numbers are 1 to this */
+};
 
 enum usched_message_type {
 	USCHED_MESSAGE_HELLO = 1,	/* runtime -> daemon			*/
@@ -64,6 +71,9 @@ struct usched_message_hello {
 	uint32_t workers_max;		/* never grant more CPUs; at least 1	*/
 	uint64_t quantum_ns;		/* in force now; becomes the tunable	*/
 	uint64_t cpus[USCHED_CPU_WORDS]; /* allowed: slot i is the i-th bit set	*/
+	uint32_t number;		/* of the runtime in its process; 0: it has no socket
+					   of its own, the daemon picks a free number	*/
+	uint32_t pad;
 };
 
 struct usched_message_welcome {
@@ -75,7 +85,8 @@ struct usched_message_welcome {
 struct usched_message_target {		/* OPEN, FIBERS; LIST and STATUS with pid 0 */
 	struct usched_message header;
 	uint32_t pid;			/* embedded: 0 or the runtime's own	*/
-	uint32_t pad;
+	uint32_t number;		/* of the runtime in its process; 0: the first. Embedded:
+					   not looked at, the socket is the runtime	*/
 };
 
 struct usched_message_status_reply {
@@ -102,12 +113,15 @@ struct usched_message_list_entry {
 	uint64_t quantum_ns;
 	uint64_t since_ns;		/* CLOCK_MONOTONIC of its HELLO		*/
 	uint64_t cpus[USCHED_CPU_WORDS];
+	uint32_t number;		/* of the runtime in its process, from 1 */
+	uint32_t pad;
 };
 
 struct usched_message_set {
 	struct usched_message header;
 	uint32_t pid;
-	uint32_t dry_run;		/* 1: only say what would happen	*/
+	uint16_t dry_run;		/* 1: only say what would happen	*/
+	uint16_t number;		/* as in usched_message_target		*/
 	char key[USCHED_SEGMENT_NAME_BYTES]; /* "quantum"			*/
 	uint64_t value;			/* ns for times				*/
 };
@@ -171,7 +185,7 @@ union usched_message_any {
 };
 
 _Static_assert(sizeof(struct usched_message) == 16, "wire format");
-_Static_assert(sizeof(struct usched_message_hello) == 16 + 24 + 8 + 8 + 128, "wire format");
+_Static_assert(sizeof(struct usched_message_hello) == 16 + 24 + 8 + 8 + 128 + 8, "wire format");
 _Static_assert(sizeof(struct usched_message_set_reply) == 16 + 32 + 48, "wire format");
 _Static_assert(sizeof(struct usched_fiber_record) == 88, "wire format");
 

@@ -13,6 +13,9 @@
  *	     So a worker with somebody waiting keeps its tick, or gets it back.
  *	Whoever clears an idle bit wakes that worker, so one reason wakes one worker; while one
  *	searches no other is woken, and the one that finds work wakes the next.
+ *	[I1] who wakes:     clear idle_since_ns, then release the sum in idle_ns
+ *	     who publishes: acquire idle_ns, then look at idle_since_ns
+ *	     So no sleep is counted twice; one may be missed until the next look.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -316,7 +319,7 @@ static void sleep_until_work(struct usched_carrier *carrier)
 	struct usched_worker *worker = usched_owned(carrier);
 	struct usched_scheduler *scheduler = worker->scheduler;
 	uint64_t bit = UINT64_C(1) << (worker->number % 64);
-	uint64_t began_ns, timeout_ns;
+	uint64_t began_ns, slept_ns, timeout_ns;
 
 	atomic_store_explicit(&worker->mode, USCHED_WORKER_MODE_IDLE, memory_order_relaxed);
 	atomic_fetch_add_explicit(&scheduler->idle_count, 1, memory_order_relaxed);
@@ -326,8 +329,13 @@ static void sleep_until_work(struct usched_carrier *carrier)
 	if (timeout_ns > 0 && !work_in_sight(worker) && !must_stop(worker)) {
 		scheduler->hooks.tick_stop(carrier);
 		began_ns = usched_clock_now_ns();
+		atomic_store_explicit(&worker->idle_since_ns, began_ns, memory_order_relaxed);
 		usched_poll(carrier, timeout_ns);
-		usched_count_add(&worker->counters.idle_ns, usched_clock_now_ns() - began_ns);
+		atomic_store_explicit(&worker->idle_since_ns, 0, memory_order_relaxed);
+		slept_ns = usched_clock_now_ns() - began_ns +
+			   atomic_load_explicit(&worker->counters.idle_ns, memory_order_relaxed);
+		atomic_store_explicit(&worker->counters.idle_ns, slept_ns,
+				      memory_order_release);			/* [I1] */
 	}
 	claim_idle(scheduler, worker->number);
 	atomic_store_explicit(&worker->mode, USCHED_WORKER_MODE_OWNED, memory_order_relaxed);

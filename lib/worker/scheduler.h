@@ -154,6 +154,8 @@ struct usched_worker {
 	/* Read by the monitor. */
 	_Atomic(struct usched_carrier *) owner;	/* relaxed: a hint, see take()			*/
 	_Atomic uint32_t mode;			/* enum usched_worker_mode			*/
+	_Atomic uint64_t idle_since_ns;		/* its owner sleeps in the poll since; 0: it does
+						   not. See [I1] of find.c			*/
 	_Atomic uint64_t age_turn;		/* raised by the monitor each 10 ms: one of each
 						   class that priorities keep from running	*/
 	uint64_t age_served;
@@ -308,12 +310,6 @@ struct usched_scheduler {
 static inline void usched_count(_Atomic uint64_t *counter)
 {
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
-			      memory_order_relaxed);
-}
-
-static inline void usched_count_add(_Atomic uint64_t *counter, uint64_t amount)
-{
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + amount,
 			      memory_order_relaxed);
 }
 
