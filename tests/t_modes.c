@@ -119,21 +119,28 @@ static void run_until(counter_read *read, uint64_t count)
 	atomic_store(&enough, false);
 }
 
+/* One more, by the only writer. */
+static inline void turn(_Atomic uint64_t *turns)
+{
+	atomic_store_explicit(turns, atomic_load_explicit(turns, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+}
+
 USCHED_MIGRATABLE static void *spins_migratable(void *argument)
 {
-	volatile uint64_t *turns = argument;
+	_Atomic uint64_t *turns = argument;
 
 	while (!atomic_load_explicit(&enough, memory_order_relaxed))
-		(*turns)++;
+		turn(turns);
 	return NULL;
 }
 
 static void *spins(void *argument)
 {
-	volatile uint64_t *turns = argument;
+	_Atomic uint64_t *turns = argument;
 
 	while (!atomic_load_explicit(&enough, memory_order_relaxed))
-		(*turns)++;
+		turn(turns);
 	return NULL;
 }
 
@@ -145,7 +152,7 @@ static uint64_t yielded(void)
 
 static void declared_code_is_switched_in_place(void)
 {
-	static uint64_t turns[3];
+	static _Atomic uint64_t turns[3];
 	usched_fiber_t loops[3];
 
 	if (USCHED_SIGNALS_ARE_DELAYED)
@@ -179,7 +186,7 @@ static uint64_t spent_by_ticks(void)
 
 static void every_tick_has_one_outcome(void)
 {
-	static uint64_t turns[3];
+	static _Atomic uint64_t turns[3];
 	usched_fiber_t ids[3];
 	uint64_t ticks = 0;
 
@@ -214,7 +221,7 @@ static uint64_t caller_vetoes(void) { return vetoed(USCHED_VETO_CALLER); }
 /* Two fibers run what is to be vetoed beside each other until it was, often. */
 static void vetoed_often(void *(*function)(void *), counter_read *read)
 {
-	static uint64_t turns[2];
+	static _Atomic uint64_t turns[2];
 	usched_fiber_t ids[2];
 
 	CU_ASSERT_EQUAL(USCHED_CODE_ADD(), 0);
@@ -281,12 +288,12 @@ static void another_stack_is_handed_over(void)
 	stop();
 }
 
-static _Thread_local volatile uint64_t *spin_in_handler;
+static _Thread_local void *spin_in_handler;
 
 USCHED_MIGRATABLE static void handler_that_spins(int signal)
 {
 	(void)signal;
-	spins_migratable((void *)spin_in_handler);
+	spins_migratable(spin_in_handler);
 }
 
 static void *spins_in_a_handler(void *argument)
@@ -582,7 +589,7 @@ static void a_checkpoint_lets_others_run_when_the_slice_is_over(void)
 /* ---- budgets ---- */
 
 static struct usched_channel *channel;
-static uint64_t first_turns;
+static _Atomic uint64_t first_turns;
 static _Atomic uint64_t sent;
 
 static void *sends_without_waiting(void *argument)
@@ -685,10 +692,10 @@ static uint64_t preemptions_of(enum usched_preempt mode)
 
 static void *spins_until_off_tick(void *argument)
 {
-	volatile uint64_t *turns = argument;
+	_Atomic uint64_t *turns = argument;
 
 	while (off_ticks() == 0)
-		(*turns)++;
+		turn(turns);
 	return NULL;
 }
 
@@ -702,7 +709,7 @@ static void *yields_until_off_tick(void *argument)
 static void a_fiber_has_a_quantum_of_its_own(void)
 {
 	struct usched_fiber_options options = USCHED_FIBER_OPTIONS_INIT;
-	static uint64_t turns[2];
+	static _Atomic uint64_t turns[2];
 	usched_fiber_t loops[2], other;
 
 	/* One without a quantum beside one with: the other's tick finds it, and goes on. */
@@ -748,7 +755,7 @@ static void a_high_fiber_that_never_waits_starves_nobody(void)
 {
 	struct usched_fiber_options options = USCHED_FIBER_OPTIONS_INIT;
 	unsigned int left[2] = { 5, 5 };
-	static uint64_t turns;
+	static _Atomic uint64_t turns;
 	usched_fiber_t high, others[2];
 
 	start(1000000, USCHED_WAKEUP_DEFAULT, USCHED_BUDGET_DEFAULT);
@@ -783,7 +790,7 @@ static void *sleeps_often(void *argument)
 
 static void a_sleeper_does_not_wait_for_the_quantum_of_a_hog(void)
 {
-	static uint64_t turns;
+	static _Atomic uint64_t turns;
 	usched_fiber_t hog, sleeper;
 
 	/* With quanta alone this would take 100 times 1 s, more than the case may take. */
@@ -814,7 +821,7 @@ static void *echoes(void *argument)
 
 static void input_does_not_wait_for_the_quantum_of_a_hog(void)
 {
-	static uint64_t turns;
+	static _Atomic uint64_t turns;
 	usched_fiber_t hog, reader;
 
 	CU_ASSERT_EQUAL_FATAL(pipe(pipe_ends), 0);
@@ -828,8 +835,7 @@ static void input_does_not_wait_for_the_quantum_of_a_hog(void)
 		char byte = (char)i, back = (char)~i;
 
 		/* Only once the hog runs again. */
-		for (uint64_t from = *(volatile uint64_t *)&turns;
-		     *(volatile uint64_t *)&turns == from; )
+		for (uint64_t from = get(&turns); get(&turns) == from; )
 			usched_sleep_until(usched_after(100000));
 		CU_ASSERT_EQUAL(write(pipe_ends[1], &byte, 1), 1);
 		CU_ASSERT_EQUAL(usched_channel_receive(channel, &back, SOON), 0);
@@ -847,7 +853,7 @@ static void input_does_not_wait_for_the_quantum_of_a_hog(void)
 
 static void wake_up_preemption_can_be_off(void)
 {
-	static uint64_t turns;
+	static _Atomic uint64_t turns;
 	usched_fiber_t hog, sleeper;
 
 	start(1000000, USCHED_WAKEUP_OFF, USCHED_BUDGET_DEFAULT);
@@ -867,17 +873,17 @@ static uint64_t rests(void)
 
 static void *spins_until_rest(void *argument)
 {
-	volatile uint64_t *turns = argument;
+	_Atomic uint64_t *turns = argument;
 	uint64_t before = rests();
 
 	while (rests() == before)
-		(*turns)++;
+		turn(turns);
 	return NULL;
 }
 
 static void who_is_alone_takes_no_ticks(void)
 {
-	static uint64_t turns[2];
+	static _Atomic uint64_t turns[2];
 	usched_fiber_t loops[2];
 
 	start(200000, USCHED_WAKEUP_DEFAULT, USCHED_BUDGET_DEFAULT);
@@ -892,8 +898,7 @@ static void who_is_alone_takes_no_ticks(void)
 			usched_sleep_until(usched_after(100000));
 		/* Asleep it stays, however long it runs: what passes is a count of its turns. */
 		ticks = get(&worker()->counters.ticks);
-		for (uint64_t from = *(volatile uint64_t *)&turns[0];
-		     *(volatile uint64_t *)&turns[0] < from + 10000000; )
+		for (uint64_t from = get(&turns[0]); get(&turns[0]) < from + 10000000; )
 			usched_sleep_until(usched_after(1000000));
 		CU_ASSERT_EQUAL(get(&worker()->counters.ticks), ticks);
 		/* Another one, from outside: ticks are back, and both get on. */
