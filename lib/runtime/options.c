@@ -154,7 +154,7 @@ static int check_ranges(const struct usched_settings *settings)
 	    settings->quantum_floor_ns == UINT64_MAX &&
 	    (settings->quantum_ns < USCHED_QUANTUM_MIN_NS ||
 	     settings->quantum_ns > USCHED_QUANTUM_MAX_NS))
-		return refuse("quantum_ns is neither USCHED_QUANTUM_OFF nor between 100 us and 1 s");
+		return refuse("quantum_ns is out of range; give USCHED_QUANTUM_OFF, or from 100us to 1s");
 	if (settings->tick > USCHED_TICK_TIMERFD)
 		return refuse("tick is no enum usched_tick");
 	if (settings->workers > 1024)
