@@ -53,7 +53,7 @@ struct ctl_verb {
 	unsigned int takes;		/* CTL_TAKES_*				*/
 	int arguments_min;
 	int arguments_max;
-	int (*run)(struct ctl *ctl, int count, char **arguments);
+	int (*run)(struct ctl *ctl, int count, char **arguments); /* NULL: it is help */
 };
 
 struct ctl_option {
@@ -92,6 +92,7 @@ int ctl_parse(struct ctl *ctl, int argc, char **argv, int *count, char ***argume
 
 /**
  * ctl_duration_parse() - "500us", "1.5ms", "1s": a number with a unit
+ * @ns:		set to it; one too large for the type is the largest of it
  *
  * Return:	NULL, or why the text is no duration
  */
@@ -107,7 +108,7 @@ int ctl_target(struct ctl *ctl, const char *text, struct usched_client_runtime *
 
 /* ------------------------------------------------------------------ help.c */
 
-void ctl_help(void);
-void ctl_help_verb(const struct ctl_verb *verb);
+/** ctl_help() - of the verb that was named, or of the tool; as an object with --json */
+void ctl_help(const struct ctl *ctl);
 
 #endif /* CTL_CTL_H */

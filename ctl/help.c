@@ -25,7 +25,7 @@ static void put_options(unsigned int takes, int common)
 	}
 }
 
-void ctl_help(void)
+static void help_of_tool(void)
 {
 	const struct ctl_verb *verb;
 	char left[40];
@@ -43,12 +43,67 @@ void ctl_help(void)
 	     "5 daemon unreachable, 6 value out of range. See schedctl(1).");
 }
 
-void ctl_help_verb(const struct ctl_verb *verb)
+static void help_of_verb(const struct ctl_verb *verb)
 {
 	printf("Usage: schedctl %s%s%s [OPTION]...\n%c%s.\n\n%s\n\nOptions:\n", verb->name,
 	       verb->arguments[0] ? " " : "", verb->arguments, verb->summary[0] - 'a' + 'A',
 	       verb->summary + 1, verb->details);
 	put_options(verb->takes, 1);
+}
+
+static json_t *verb_to_json(const struct ctl_verb *verb)
+{
+	json_t *object = json_object();
+
+	ctl_json_text(object, "name", verb->name);
+	ctl_json_text(object, "arguments", verb->arguments[0] ? verb->arguments : NULL);
+	ctl_json_text(object, "summary", verb->summary);
+	ctl_json_put(object, "details", json_string(verb->details));	/* has several lines */
+	return object;
+}
+
+static json_t *options_to_json(unsigned int takes)
+{
+	const struct ctl_option *option;
+	json_t *array = json_array();
+
+	for (option = ctl_options; option->name; option++) {
+		char letter[2] = { option->letter, '\0' };
+		json_t *object;
+
+		if (option->taken_by && !(option->taken_by & takes))
+			continue;
+		object = json_object();
+		ctl_json_text(object, "name", option->name);
+		ctl_json_text(object, "letter", letter[0] ? letter : NULL);
+		ctl_json_text(object, "value", option->value);
+		ctl_json_text(object, "summary", option->summary);
+		ctl_json_append(array, object);
+	}
+	return array;
+}
+
+static void help_as_json(const struct ctl_verb *named)
+{
+	json_t *object = ctl_json(), *array = json_array();
+	const struct ctl_verb *verb;
+
+	for (verb = ctl_verbs; verb->name; verb++)
+		if (!named || verb == named)
+			ctl_json_append(array, verb_to_json(verb));
+	ctl_json_put(object, "verbs", array);
+	ctl_json_put(object, "options", options_to_json(named ? named->takes : ~0u));
+	ctl_json_print(object);
+}
+
+void ctl_help(const struct ctl *ctl)
+{
+	if (ctl->json)
+		help_as_json(ctl->verb);
+	else if (ctl->verb)
+		help_of_verb(ctl->verb);
+	else
+		help_of_tool();
 }
 
 static void put_words(const char *separator)
@@ -147,7 +202,7 @@ int ctl_verb_completion(struct ctl *ctl, int count, char **arguments)
 
 	(void)count;
 	if (ctl->json)
-		return ctl_usage(ctl, "cannot use --json with completion", "it prints a script", NULL);
+		return ctl_usage(ctl, "cannot use --json with completion", "it prints a script", "leave out --json");
 	if (!strcmp(arguments[0], "bash"))
 		bash();
 	else if (!strcmp(arguments[0], "zsh"))

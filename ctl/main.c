@@ -43,6 +43,9 @@ const struct ctl_verb ctl_verbs[] = {
 	{ "completion", "SHELL", "a completion script for bash, zsh or fish",
 	  "For bash: schedctl completion bash > /usr/share/bash-completion/completions/schedctl",
 	  0, 1, 1, ctl_verb_completion },
+	{ "help", "[VERB]", "this help, or that of a verb",
+	  "The same as --help, and VERB --help.",
+	  0, 0, 1, NULL },
 	{ NULL, NULL, NULL, NULL, 0, 0, 0, NULL },
 };
 
@@ -58,10 +61,7 @@ int main(int argc, char **argv)
 	if (code)
 		return ctl_finish(&ctl, code);
 	if (ctl.help) {
-		if (ctl.verb)
-			ctl_help_verb(ctl.verb);
-		else
-			ctl_help();
+		ctl_help(&ctl);
 		return ctl_finish(&ctl, CTL_DONE);
 	}
 	options.socket_directory = ctl.directory;
@@ -73,7 +73,8 @@ int main(int argc, char **argv)
 					 "give a shorter path, or a symbolic link");
 		else
 			code = ctl_error(&ctl, CTL_FAILED, NULL, "cannot start",
-					 "there is no memory left", NULL);
+					 "there is no memory left",
+					 "free memory, or raise the limit of this process (ulimit -v)");
 		return ctl_finish(&ctl, code);
 	}
 	if (ctl.version)

@@ -80,17 +80,15 @@ const char *ctl_duration_parse(const char *text, uint64_t *ns)
 		{ "ns", 1 }, { "us", 1000 }, { "\xc2\xb5s", 1000 }, { "\xce\xbcs", 1000 },
 		{ "ms", 1000000 }, { "s", 1000000000 },
 	};
+	const uint64_t most = INT64_MAX;
 	uint64_t whole = 0, part = 0, scale = 1, unit = 0;
 	const char *at = text;
 	size_t i;
 
 	if (*at < '0' || *at > '9')
 		return "it is not a number with a unit";
-	for (; *at >= '0' && *at <= '9'; at++) {
-		if (whole > UINT64_MAX / 100)
-			return "the number is too large";
-		whole = whole * 10 + (uint64_t)(*at - '0');
-	}
+	for (; *at >= '0' && *at <= '9'; at++)
+		whole = whole < most / 10 ? whole * 10 + (uint64_t)(*at - '0') : most;
 	if (*at == '.') {
 		at++;
 		if (*at < '0' || *at > '9')
@@ -109,26 +107,24 @@ const char *ctl_duration_parse(const char *text, uint64_t *ns)
 			unit = units[i].ns;
 	if (!unit)
 		return "its unit is not known";
-	if (whole > (uint64_t)INT64_MAX / unit - 1)
-		return "the number is too large";
-	*ns = whole * unit + part * unit / scale;
+	*ns = whole < most / unit ? whole * unit + part * unit / scale : most;
 	return NULL;
 }
 
-/* A whole number from 1 to most. */
-static int count_parse(const char *text, uint64_t most, uint64_t *value)
+/* A whole number; one too large for its type is the largest of it. 0: it is none. */
+static int number_parse(const char *text, uint64_t *value)
 {
 	uint64_t sum = 0;
 
 	if (!*text)
 		return 0;
 	for (; *text; text++) {
-		if (*text < '0' || *text > '9' || sum > most / 10)
+		if (*text < '0' || *text > '9')
 			return 0;
-		sum = sum * 10 + (uint64_t)(*text - '0');
+		sum = sum < UINT64_MAX / 10 ? sum * 10 + (uint64_t)(*text - '0') : UINT64_MAX;
 	}
 	*value = sum;
-	return sum > 0 && sum <= most;
+	return 1;
 }
 
 int ctl_target(struct ctl *ctl, const char *text, struct usched_client_runtime **runtime)
@@ -140,16 +136,17 @@ int ctl_target(struct ctl *ctl, const char *text, struct usched_client_runtime *
 	size_t length = slash ? (size_t)(slash - text) : strlen(text);
 
 	snprintf(pid_text, sizeof(pid_text), "%.*s", (int)(length < 23 ? length : 23), text);
-	if (!count_parse(pid_text, INT64_MAX, &pid) ||
-	    (slash && !count_parse(slash + 1, UINT32_MAX, &number))) {
+	if (!number_parse(pid_text, &pid) || (slash && !number_parse(slash + 1, &number))) {
 		snprintf(what, sizeof(what), "cannot use \"%.64s\" as a target", text);
 		return ctl_usage(ctl, what, "a target is a process id, or PID/N for the runtime "
 				 "number N of a process that has several",
 				 "schedctl list shows the process ids");
 	}
-	if (pid > INT32_MAX) {
+	if (!pid || pid > INT32_MAX || !number || number > UINT32_MAX) {
 		snprintf(what, sizeof(what), "cannot open process %.64s", text);
-		return ctl_error(ctl, CTL_NO_TARGET, NULL, what, "no process has such a large id",
+		return ctl_error(ctl, CTL_NO_TARGET, NULL, what, !pid || pid > INT32_MAX ?
+				 "no process has such an id" :
+				 "the runtimes of a process are counted from 1",
 				 "schedctl list shows the runtimes that live");
 	}
 	if (usched_client_runtime_open(ctl->client, runtime, (uint32_t)pid, (uint32_t)number))
@@ -159,16 +156,16 @@ int ctl_target(struct ctl *ctl, const char *text, struct usched_client_runtime *
 
 /* ---- options ----------------------------------------------------------- */
 
-static int unknown_option(struct ctl *ctl, const char *text, size_t length)
+static int unknown_option(struct ctl *ctl, const char *text)
 {
 	const struct ctl_option *option;
 	const char *best = NULL;
 	unsigned int least = WORD_MAX;
-	char what[128], hint[96], name[WORD_MAX + 1];
+	char what[128], hint[96], name[WORD_MAX + 1] = "";
 
-	snprintf(what, sizeof(what), "cannot read the option \"%.*s\"", (int)(length < 64 ? length : 64),
-		 text);
-	snprintf(name, sizeof(name), "%.*s", (int)(length > 2 ? length - 2 : 0), text + (length > 2 ? 2 : 0));
+	snprintf(what, sizeof(what), "cannot read the option \"%.64s\"", text);
+	if (text[1] == '-')
+		snprintf(name, sizeof(name), "%s", text + 2);
 	for (option = ctl_options; name[0] && option->name; option++)
 		consider(name, option->name, &best, &least);
 	if (best)
@@ -211,14 +208,17 @@ static int set_option(struct ctl *ctl, const struct ctl_option *option, const ch
 			return ctl_usage(ctl, what, wrong,
 					 "give a number with one of the units ns, us, ms, s: 200ms, 1s");
 		if (ctl->interval_ns < 10000000 || ctl->interval_ns > UINT64_C(3600000000000))
-			return ctl_error(ctl, CTL_RANGE, NULL, what, "it must be from 10ms to 3600s", NULL);
+			return ctl_error(ctl, CTL_RANGE, NULL, what, "this interval is out of range",
+					 "give from 10ms to 3600s");
 		break;
 	case 'c':
-		if (!count_parse(value, 1000000000, &ctl->count)) {
-			snprintf(what, sizeof(what), "cannot use --count=%.32s", value);
-			return ctl_usage(ctl, what, "it must be a whole number from 1 to 1000000000",
-					 NULL);
-		}
+		snprintf(what, sizeof(what), "cannot use --count=%.32s", value);
+		if (!number_parse(value, &ctl->count))
+			return ctl_usage(ctl, what, "it is not a whole number",
+					 "give from 1 to 1000000000");
+		if (!ctl->count || ctl->count > 1000000000)
+			return ctl_error(ctl, CTL_RANGE, NULL, what, "this count is out of range",
+					 "give from 1 to 1000000000");
 		break;
 	case 'd':
 		ctl->dry_run = 1;
@@ -274,73 +274,152 @@ static int check_verb(struct ctl *ctl, unsigned int used, int count)
 	return 0;
 }
 
-/* The option that an argument names; *value is what follows in the same argument. */
-static const struct ctl_option *find(const char *text, size_t *length, const char **value)
+static const struct ctl_verb *find_verb(const char *name)
 {
-	const struct ctl_option *option;
+	const struct ctl_verb *verb;
 
-	*value = NULL;
-	*length = strcspn(text, "=");
-	if (text[1] != '-') {
-		for (option = ctl_options; option->name; option++)
-			if (option->letter && option->letter == text[1]) {
-				if (text[2])
-					*value = text + 2;
-				*length = 2;
-				return option;
-			}
-		return NULL;
-	}
-	if (text[*length] == '=')
-		*value = text + *length + 1;
-	for (option = ctl_options; option->name; option++)
-		if (strlen(option->name) == *length - 2 && !strncmp(option->name, text + 2, *length - 2))
-			return option;
+	for (verb = ctl_verbs; verb->name; verb++)
+		if (!strcmp(verb->name, name))
+			return verb;
 	return NULL;
+}
+
+/* ---- the way through the line ------------------------------------------ */
+
+enum found {
+	FOUND_END,
+	FOUND_ARGUMENT,		/* walk.text			*/
+	FOUND_OPTION,		/* walk.option, walk.value	*/
+	FOUND_UNKNOWN,		/* walk.text			*/
+	FOUND_SURPLUS,		/* walk.option takes no value	*/
+	FOUND_MISSING,		/* walk.option lacks its value	*/
+};
+
+struct walk {
+	int argc, at;
+	char **argv;
+	int plain;		/* "--" was passed: the rest are arguments	*/
+	const char *letters;	/* what is left of "-jn5"			*/
+	const char *text;	/* as it was given				*/
+	const char *value;
+	const struct ctl_option *option;
+	char letter[3];		/* room for text: one letter of several		*/
+};
+
+static enum found take_value(struct walk *walk, const char *attached)
+{
+	walk->value = attached;
+	if (!walk->option->value)
+		return attached ? FOUND_SURPLUS : FOUND_OPTION;
+	if (!attached && walk->at + 1 < walk->argc)
+		walk->value = walk->argv[++walk->at];
+	return walk->value ? FOUND_OPTION : FOUND_MISSING;
+}
+
+static enum found long_option(struct walk *walk)
+{
+	const char *equals = strchr(walk->text, '=');
+	size_t length = equals ? (size_t)(equals - walk->text) - 2 : strlen(walk->text) - 2;
+
+	for (walk->option = ctl_options; walk->option->name; walk->option++)
+		if (strlen(walk->option->name) == length &&
+		    !strncmp(walk->option->name, walk->text + 2, length))
+			return take_value(walk, equals ? equals + 1 : NULL);
+	return FOUND_UNKNOWN;
+}
+
+/* "-jn5" is -j and -n 5. */
+static enum found short_option(struct walk *walk)
+{
+	char letter = *walk->letters++;
+	const char *rest = walk->letters;
+
+	walk->letter[0] = '-';
+	walk->letter[1] = letter;
+	walk->letter[2] = '\0';
+	walk->text = walk->letter;
+	for (walk->option = ctl_options; walk->option->name; walk->option++) {
+		if (!letter || walk->option->letter != letter)
+			continue;
+		if (!walk->option->value)
+			return take_value(walk, NULL);
+		walk->letters = "";
+		return take_value(walk, *rest ? rest : NULL);
+	}
+	return FOUND_UNKNOWN;
+}
+
+static enum found next(struct walk *walk)
+{
+	if (walk->letters && *walk->letters)
+		return short_option(walk);
+	if (++walk->at >= walk->argc)
+		return FOUND_END;
+	walk->text = walk->argv[walk->at];
+	if (!walk->plain && !strcmp(walk->text, "--")) {
+		walk->plain = 1;
+		return next(walk);
+	}
+	if (walk->plain || walk->text[0] != '-' || !walk->text[1])
+		return FOUND_ARGUMENT;
+	if (walk->text[1] == '-')
+		return long_option(walk);
+	walk->letters = walk->text + 1;
+	return short_option(walk);
+}
+
+/* First, so that an error in what comes before it is printed as wished, too. */
+static int wants_json(int argc, char **argv)
+{
+	struct walk walk = { .argc = argc, .argv = argv };
+	enum found found;
+	int json = 0;
+
+	while ((found = next(&walk)) != FOUND_END)
+		json |= found == FOUND_OPTION && walk.option->name[0] == 'j';
+	return json;
+}
+
+/* `help VERB` is `VERB --help`. */
+static int turn_to_help(struct ctl *ctl, int count, char **arguments)
+{
+	ctl->help = 1;
+	ctl->verb = count ? find_verb(arguments[0]) : NULL;
+	return count && !ctl->verb ? wrong_verb(ctl, arguments[0]) : 0;
 }
 
 int ctl_parse(struct ctl *ctl, int argc, char **argv, int *count, char ***arguments)
 {
+	struct walk walk = { .argc = argc, .argv = argv };
 	unsigned int used = 0;
-	int kept = 0, i, result, plain = 0;
+	enum found found;
+	char what[96];
+	int kept = 0, result;
 
-	/* First, so that an error in what follows is printed as wished. */
-	for (i = 1; i < argc && strcmp(argv[i], "--"); i++)
-		if (!strcmp(argv[i], "--json") || !strcmp(argv[i], "-j"))
-			ctl->json = 1;
-	for (i = 1; i < argc; i++) {
-		const struct ctl_option *option;
-		const char *value;
-		char what[96];
-		size_t length;
-
-		if (plain || argv[i][0] != '-' || !argv[i][1]) {
-			argv[kept++] = argv[i];
+	ctl->json = wants_json(argc, argv);
+	while ((found = next(&walk)) != FOUND_END) {
+		switch (found) {
+		case FOUND_ARGUMENT:
+			argv[kept++] = argv[walk.at];	/* behind us: never one still to come */
 			continue;
+		case FOUND_UNKNOWN:
+			return unknown_option(ctl, walk.text);
+		case FOUND_SURPLUS:
+			snprintf(what, sizeof(what), "cannot read \"%.64s\"", walk.text);
+			return ctl_usage(ctl, what, "this option takes no value",
+					 "leave out what follows the name");
+		case FOUND_MISSING:
+			snprintf(what, sizeof(what), "cannot use --%s", walk.option->name);
+			return ctl_usage(ctl, what, "its value is missing",
+					 "schedctl --help shows what it takes");
+		case FOUND_OPTION:
+		case FOUND_END:
+			break;
 		}
-		if (!strcmp(argv[i], "--")) {
-			plain = 1;
-			continue;
-		}
-		option = find(argv[i], &length, &value);
-		if (!option)
-			return unknown_option(ctl, argv[i], length);
-		if (!option->value && value) {
-			snprintf(what, sizeof(what), "cannot read \"%.64s\"", argv[i]);
-			return ctl_usage(ctl, what, "this option takes no value", NULL);
-		}
-		if (option->value && !value) {
-			if (i + 1 >= argc) {
-				snprintf(what, sizeof(what), "cannot use --%s", option->name);
-				return ctl_usage(ctl, what, "its value is missing",
-						 "schedctl --help shows what it takes");
-			}
-			value = argv[++i];
-		}
-		result = set_option(ctl, option, value);
+		result = set_option(ctl, walk.option, walk.value);
 		if (result)
 			return result;
-		used |= option->taken_by;
+		used |= walk.option->taken_by;
 	}
 	*arguments = argv + 1;
 	*count = kept ? kept - 1 : 0;
@@ -350,13 +429,11 @@ int ctl_parse(struct ctl *ctl, int argc, char **argv, int *count, char ***argume
 		return ctl_usage(ctl, "cannot do anything", "no verb was given",
 				 "schedctl --help lists the verbs");
 	}
-	for (ctl->verb = ctl_verbs; ctl->verb->name; ctl->verb++)
-		if (!strcmp(ctl->verb->name, argv[0]))
-			return check_verb(ctl, used, *count);
-	ctl->verb = NULL;
-	if (!strcmp(argv[0], "help") && kept == 1) {
-		ctl->help = 1;
-		return 0;
-	}
-	return wrong_verb(ctl, argv[0]);
+	ctl->verb = find_verb(argv[0]);
+	if (!ctl->verb)
+		return wrong_verb(ctl, argv[0]);
+	result = check_verb(ctl, used, *count);
+	if (!result && !ctl->help && !ctl->verb->run)
+		return turn_to_help(ctl, *count, *arguments);
+	return result;
 }

@@ -17,7 +17,8 @@
 
 static void no_memory(void)
 {
-	fputs("schedctl: cannot go on: failed\n  there is no memory left\n", stderr);
+	fputs("schedctl: cannot go on: failed\n  there is no memory left\n"
+	      "  hint: free memory, or raise the limit of this process (ulimit -v)\n", stderr);
 	exit(CTL_FAILED);
 }
 
@@ -55,18 +56,16 @@ int ctl_error(struct ctl *ctl, enum ctl_exit code, const char *kind, const char 
 	if (!kind)
 		kind = kind_of(code);
 	fprintf(stderr, "schedctl: %s: %s\n", ctl_text(text, what), kind);
-	if (why && why[0])
-		fprintf(stderr, "  %s\n", ctl_text(text, why));
-	if (hint && hint[0])
-		fprintf(stderr, "  hint: %s\n", ctl_text(text, hint));
+	fprintf(stderr, "  %s\n", ctl_text(text, why));
+	fprintf(stderr, "  hint: %s\n", ctl_text(text, hint));
 	if (ctl->json) {
 		json_t *object = ctl_json(), *error = json_object();
 
 		ctl_json_number(error, "exit_code", code);
 		ctl_json_text(error, "kind", kind);
 		ctl_json_text(error, "what", what);
-		ctl_json_text(error, "why", why && why[0] ? why : NULL);
-		ctl_json_text(error, "hint", hint && hint[0] ? hint : NULL);
+		ctl_json_text(error, "why", why);
+		ctl_json_text(error, "hint", hint);
 		ctl_json_put(object, "error", error);
 		ctl_json_print(object);
 	}

@@ -32,7 +32,7 @@ const char *ctl_text(char *to, const char *from);
  * @kind:	two or three words that sort it: "no such target"; NULL: those of @code
  * @what:	what could not be done
  * @why:	the reason, one line
- * @hint:	what to do; NULL or "": nothing to say
+ * @hint:	what to do, one line
  *
  * The texts may quote arguments as they came: they are made printable here.
  *

@@ -105,6 +105,7 @@ int ctl_verb_list(struct ctl *ctl, int count, char **arguments)
 		object = ctl_json();
 		ctl_json_flag(object, "daemon", !daemon);
 		ctl_json_text(object, "socket_directory", usched_client_directory(ctl->client));
+		ctl_json_number(object, "unreadable", total - known);
 		ctl_json_number(object, "listeners_left_out", usched_client_list_left_out(list));
 		ctl_json_put(object, "runtimes", array);
 		ctl_json_print(object);
@@ -121,5 +122,5 @@ int ctl_verb_list(struct ctl *ctl, int count, char **arguments)
 				 usched_client_list_left_out(list) == 1 ? "" : "s");
 	}
 	usched_client_list_close(list);
-	return CTL_DONE;
+	return known < total ? CTL_FAILED : CTL_DONE;
 }

@@ -31,7 +31,7 @@ static uint64_t now_ns(void)
 static int parse(struct ctl *ctl, const char *text, char key[32], uint64_t *value)
 {
 	const char *equals = strchr(text, '=');
-	char what[128], hint[160];
+	char what[128], why[96], hint[160];
 	const char *wrong;
 	size_t i;
 
@@ -55,12 +55,12 @@ static int parse(struct ctl *ctl, const char *text, char key[32], uint64_t *valu
 			 "%s=500us", key);
 		return ctl_usage(ctl, what, wrong, hint);
 	}
-	if (!*value)
-		return ctl_error(ctl, CTL_RANGE, NULL, what, "a quantum of zero would let nothing run",
-				 "give off, or from 100us to 1s");
-	if (*value > USCHED_QUANTUM_MAX_NS)
-		return ctl_error(ctl, CTL_RANGE, NULL, what, "it is longer than 1s",
-				 "give off, or from 100us to 1s");
+	/* A lower floor is the runtime's to know; for what no runtime takes none is asked. */
+	if (!*value || *value > USCHED_QUANTUM_MAX_NS) {
+		snprintf(what, sizeof(what), "cannot set %.64s", text);
+		snprintf(why, sizeof(why), "a quantum of %.32s is out of range", equals + 1);
+		return ctl_error(ctl, CTL_RANGE, NULL, what, why, "give off, or from 100us to 1s");
+	}
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/duration.h"
 #include "daemon.h"
 #include <usched/usched.h>
 
@@ -133,13 +134,15 @@ static int reply_set(struct daemon *daemon, struct observer *observer, struct cl
 			    USCHED_QUANTUM_MIN_NS;
 	struct usched_grant *grant = usched_segment_grant(&client->grant);
 	uint64_t old = client->quantum_ns;
+	char refusal[USCHED_WIRE_TEXT_BYTES];
 
 	if (strncmp(request->key, "quantum", sizeof(request->key)))
 		return refuse(observer, serial, EINVAL,
 			      "there is no such tunable; there is: quantum");
 	if (value != USCHED_QUANTUM_OFF && (value < least_ns || value > USCHED_QUANTUM_MAX_NS))
 		return refuse(observer, serial, ERANGE,
-			      "a quantum is off, or between 100us and 1s");
+			      usched_duration_refusal(refusal, sizeof(refusal), "quantum", value,
+						      least_ns, USCHED_QUANTUM_MAX_NS));
 	if (old != USCHED_QUANTUM_OFF && old < floor_ns)
 		old = floor_ns;
 	usched_message_init(&reply, USCHED_MESSAGE_SET_REPLY, serial);

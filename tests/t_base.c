@@ -163,10 +163,10 @@ static void duration_variables_are_checked(void)
 	ns = 42;
 	CU_ASSERT_EQUAL(read_duration("5", &ns, error), -EINVAL);
 	CU_ASSERT_STRING_EQUAL(error, "USCHED_T_BASE=5 is refused: it has no unit (ns, us, ms or "
-			       "s); give off, or 100us to 1s");
+			       "s); give off, or from 100us to 1s");
 	CU_ASSERT_EQUAL(read_duration("99us", &ns, error), -EINVAL);
 	CU_ASSERT_STRING_EQUAL(error, "USCHED_T_BASE=99us is refused: it is too short; give off, "
-			       "or 100us to 1s");
+			       "or from 100us to 1s");
 	CU_ASSERT_EQUAL(read_duration("2s", &ns, error), -EINVAL);
 	CU_ASSERT_EQUAL(ns, 42);
 	CU_ASSERT_EQUAL(usched_environment_duration("USCHED_T_BASE", false, 1, 2, &ns, error),
@@ -174,8 +174,8 @@ static void duration_variables_are_checked(void)
 	setenv("USCHED_T_BASE", "off", 1);
 	CU_ASSERT_EQUAL(usched_environment_duration("USCHED_T_BASE", false, 1, 2, &ns, error),
 			-EINVAL);
-	CU_ASSERT_STRING_EQUAL(error, "USCHED_T_BASE=off is refused: it must not be off; give 1ns "
-			       "to 2ns");
+	CU_ASSERT_STRING_EQUAL(error, "USCHED_T_BASE=off is refused: it must not be off; give from "
+			       "1ns to 2ns");
 }
 
 /* However long the value, the text ends with what is allowed. */
@@ -190,7 +190,7 @@ static void long_values_leave_room_for_advice(void)
 	setenv("USCHED_T_BASE", value, 1);
 	CU_ASSERT_EQUAL(usched_environment_integer("USCHED_T_BASE", 1, 1024, &number, error),
 			-EINVAL);
-	CU_ASSERT_PTR_NOT_NULL(strstr(error, "... is refused: it is too large; give 1 to 1024"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(error, "... is refused: it is too large; give from 1 to 1024"));
 	CU_ASSERT_EQUAL(number, 42);
 	/* Nor does it act on the terminal, or end in half a character. */
 	memcpy(value, "\033[31m\n", 6);

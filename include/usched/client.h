@@ -71,7 +71,7 @@ struct usched_client_options {
 
 #define USCHED_CLIENT_OPTIONS_INIT { sizeof(struct usched_client_options), NULL, 0 }
 
-/* Why the last call failed. The texts are one line each; hint may be empty. */
+/* Why the last call failed. The texts are one line each. */
 struct usched_client_failure {
 	size_t size;
 	int error;		/* the negative errno value that was returned; 0: none yet */

@@ -87,3 +87,21 @@ char *usched_duration_format(uint64_t ns, char *buffer, size_t size)
 	usched_format_string(&text, units[i].name);
 	return buffer;
 }
+
+char *usched_duration_refusal(char *buffer, size_t size, const char *what, uint64_t ns,
+			      uint64_t min_ns, uint64_t max_ns)
+{
+	char number[USCHED_DURATION_TEXT_BYTES];
+	struct usched_format text;
+
+	usched_format_init(&text, buffer, size);
+	usched_format_string(&text, "a ");
+	usched_format_string(&text, what);
+	usched_format_string(&text, " of ");
+	usched_format_string(&text, usched_duration_format(ns, number, sizeof(number)));
+	usched_format_string(&text, " is out of range; give off, or from ");
+	usched_format_string(&text, usched_duration_format(min_ns, number, sizeof(number)));
+	usched_format_string(&text, " to ");
+	usched_format_string(&text, usched_duration_format(max_ns, number, sizeof(number)));
+	return buffer;
+}

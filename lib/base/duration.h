@@ -42,4 +42,17 @@ int usched_duration_parse(const char *text, uint64_t *ns, const char **why);
  */
 char *usched_duration_format(uint64_t ns, char *buffer, size_t size);
 
+/**
+ * usched_duration_refusal() - why a duration is out of range, and what to give: one style for all
+ * @what:	it is, such as "quantum"
+ * @ns:		the value; "off" and values in the range are not refused, and never come here
+ *
+ *	a quantum of 2s is out of range; give off, or from 100us to 1s
+ *
+ * Return:	@buffer
+ * Callable from: anywhere, signal handler.
+ */
+char *usched_duration_refusal(char *buffer, size_t size, const char *what, uint64_t ns,
+			      uint64_t min_ns, uint64_t max_ns);
+
 #endif /* USCHED_BASE_DURATION_H */

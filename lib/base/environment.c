@@ -66,6 +66,7 @@ int usched_environment_duration(const char *name, bool may_be_off, uint64_t min_
 	begin_error(&text, error, name, value, why);
 	if (may_be_off)
 		usched_format_string(&text, "off, or ");
+	usched_format_string(&text, "from ");
 	usched_format_string(&text, usched_duration_format(min_ns, bound, sizeof(bound)));
 	usched_format_string(&text, " to ");
 	usched_format_string(&text, usched_duration_format(max_ns, bound, sizeof(bound)));
@@ -103,6 +104,7 @@ int usched_environment_integer(const char *name, uint64_t min, uint64_t max, uin
 	}
 
 	begin_error(&text, error, name, string, why);
+	usched_format_string(&text, "from ");
 	usched_format_decimal(&text, min);
 	usched_format_string(&text, " to ");
 	usched_format_decimal(&text, max);

@@ -9,7 +9,7 @@
  * its caller (set-user-id, file capabilities) sees no variable at all. A wrong one gives a sentence
  * with what is wrong, why, and what is allowed; the caller prints it:
  *
- *	USCHED_QUANTUM=5 is refused: it has no unit (ns, us, ms or s); give off, or 100us to 1s
+ *	USCHED_QUANTUM=5 is refused: it has no unit (ns, us, ms or s); give off, or from 100us to 1s
  *
  * Callable from: any thread at start. Another thread's setenv() at the same time is the user's
  * mistake, as everywhere in C.

@@ -283,6 +283,7 @@ int usched_daemon_request(struct usched_client *client, struct usched_exchange *
 			  const char *what)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	char who[USCHED_DIRECTORY_MAX + 32];
 	int result;
 
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s/control.sock",
@@ -297,8 +298,9 @@ int usched_daemon_request(struct usched_client *client, struct usched_exchange *
 			return 0;
 		result = usched_exchange_code(exchange);
 		usched_client_fail(client, result, "%s", what);
-		usched_client_why(client, "the daemon at %s says: %.*s", client->directory,
-				  USCHED_WIRE_TEXT_BYTES, exchange->answer.message.error.text);
+		exchange->answer.message.error.text[USCHED_WIRE_TEXT_BYTES - 1] = '\0';
+		snprintf(who, sizeof(who), "the daemon at %s says: ", client->directory);
+		usched_client_refusal(client, who, exchange->answer.message.error.text);
 		return result;
 	}
 	switch (result) {

@@ -45,14 +45,16 @@ int usched_runtime_fail(struct usched_client_runtime *runtime,
 			const struct usched_exchange *exchange, int error, const char *what)
 {
 	struct usched_client *client = runtime->client;
+	char text[USCHED_WIRE_TEXT_BYTES];
 
 	if (usched_runtime_gone(runtime))
 		return fail_gone(runtime, what);
 	if (!error) {
 		error = usched_exchange_code(exchange);
 		usched_client_fail(client, error, "%s", what);
-		usched_client_why(client, "the runtime says: %.*s", USCHED_WIRE_TEXT_BYTES,
-				  exchange->answer.message.error.text);
+		snprintf(text, sizeof(text), "%.*s", USCHED_WIRE_TEXT_BYTES - 1,
+			 exchange->answer.message.error.text);
+		usched_client_refusal(client, "the runtime says: ", text);
 		if (error == -EACCES)
 			usched_client_hint(client, "try as user %u or as root", runtime->uid);
 		return error;
@@ -82,7 +84,7 @@ int usched_runtime_fail(struct usched_client_runtime *runtime,
 	case -ESRCH:
 	case -EBUSY:
 		usched_client_fail(client, error, "%s", what);
-		usched_client_why(client, "%s", exchange->reason);
+		usched_client_refusal(client, "", exchange->reason);
 		break;
 	default:
 		usched_client_fail(client, -EBADMSG, "%s", what);

@@ -81,6 +81,27 @@ static void say(char *to, const char *format, va_list arguments)
 	usched_client_text(to, USCHED_CLIENT_TEXT_BYTES, text, sizeof(text));
 }
 
+/* What to do when there is nothing better to say. */
+static const char *hint_of(int error)
+{
+	switch (error) {
+	case -ENOMEM:
+		return "free memory, or raise the limit of this process (ulimit -v)";
+	case -EMFILE:
+		return "close files, or raise the limit of this process (ulimit -n)";
+	case -EBUSY:
+		return "try again";
+	case -ESRCH:
+		return "schedctl list shows the runtimes that live";
+	case -EACCES:
+		return "try as the user to whom it belongs, or as root";
+	case -EINVAL:
+		return "its version of usched may differ: use the tools that belong to it";
+	default:
+		return "try again; if it stays so, look at the messages of the other side";
+	}
+}
+
 int usched_client_fail(struct usched_client *client, int error, const char *format, ...)
 {
 	va_list arguments;
@@ -89,7 +110,7 @@ int usched_client_fail(struct usched_client *client, int error, const char *form
 	say(client->what, format, arguments);
 	va_end(arguments);
 	client->why[0] = '\0';
-	client->hint[0] = '\0';
+	usched_client_hint(client, "%s", hint_of(error));
 	client->failure.error = error;
 	return error;
 }
@@ -110,6 +131,15 @@ void usched_client_hint(struct usched_client *client, const char *format, ...)
 	va_start(arguments, format);
 	say(client->hint, format, arguments);
 	va_end(arguments);
+}
+
+void usched_client_refusal(struct usched_client *client, const char *who, const char *text)
+{
+	const char *cut = strstr(text, "; ");
+
+	usched_client_why(client, "%s%.*s", who, (int)(cut ? cut - text : (ptrdiff_t)strlen(text)), text);
+	if (cut)
+		usched_client_hint(client, "%s", cut + 2);
 }
 
 int usched_client_no_memory(struct usched_client *client, const char *what)

@@ -13,7 +13,8 @@
  *	S1  every text in a failure or a result is printable: one line, no control
  *	    characters, valid UTF-8 (base/printable.h made it so);
  *	S2  a function that returns a negative value has set the failure, unless its comment
- *	    says that it leaves that to its caller.
+ *	    says that it leaves that to its caller;
+ *	S3  a failure has a hint: one for its error until a better one is given.
  */
 
 #include <stddef.h>
@@ -40,7 +41,7 @@ struct usched_client {
 /**
  * usched_client_fail() - begin a failure: its code and what could not be done
  *
- * Why and hint are empty until the two functions below fill them.
+ * Why is empty, and the hint one for @error, until the two functions below fill them.
  *
  * Return:	@error, for a return statement
  */
@@ -54,6 +55,14 @@ void usched_client_why(struct usched_client *client, const char *format, ...)
 /** usched_client_hint() - what to do about the failure begun last. */
 void usched_client_hint(struct usched_client *client, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/**
+ * usched_client_refusal() - the reason and what to do, from one line of another process
+ * @who:	what comes before the reason: "the runtime says: "
+ * @text:	"REASON; WHAT TO DO", as wire.h has it; without the second part the hint is one for
+ *		the error that the failure began with
+ */
+void usched_client_refusal(struct usched_client *client, const char *who, const char *text);
 
 /** usched_client_no_memory() - the failure of every allocation. Return: -ENOMEM */
 int usched_client_no_memory(struct usched_client *client, const char *what);

@@ -12,6 +12,8 @@
 
 #include "client/runtime.h"
 
+#include "base/duration.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,7 +56,7 @@ static int ask_daemon(struct usched_client_runtime *runtime, struct usched_messa
 				       sizeof(*request), USCHED_MESSAGE_SET_REPLY, 0, 0, what);
 	if (!result)
 		*reply = exchange.answer.message.set_reply;
-	else if (result == -EACCES && !client->hint[0])
+	else if (result == -EACCES)
 		usched_client_hint(client, "try as user %u or as root", runtime->uid);
 	usched_exchange_close(&exchange);
 	return result;
@@ -106,7 +108,7 @@ int usched_client_set(struct usched_client_runtime *runtime, const char *key, ui
 	struct usched_client_info info;
 	enum usched_client_attachment asked;
 	unsigned int attempt;
-	char what[96];
+	char what[96], refusal[128];
 	uint64_t low;
 	int result;
 
@@ -120,6 +122,7 @@ int usched_client_set(struct usched_client_runtime *runtime, const char *key, ui
 	if (flags & ~USCHED_CLIENT_DRY_RUN) {
 		usched_client_fail(client, -EINVAL, "%s", what);
 		usched_client_why(client, "flags has bits that this library does not know");
+		usched_client_hint(client, "the flags are: USCHED_CLIENT_DRY_RUN");
 		return -EINVAL;
 	}
 	result = read_info(runtime, &info);
@@ -127,9 +130,9 @@ int usched_client_set(struct usched_client_runtime *runtime, const char *key, ui
 		return result;
 	if (!in_range(&info, value, &low)) {
 		usched_client_fail(client, -ERANGE, "%s", what);
-		usched_client_why(client, "%llu ns is out of range", (unsigned long long)value);
-		usched_client_hint(client, "give off, or from %llu us to 1 s",
-				   (unsigned long long)(low / 1000));
+		usched_client_refusal(client, "",
+				      usched_duration_refusal(refusal, sizeof(refusal), key, value, low,
+							      USCHED_QUANTUM_MAX_NS));
 		return -ERANGE;
 	}
 	for (attempt = 0; ; attempt++) {

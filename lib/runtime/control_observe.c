@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/duration.h"
 #include "base/format.h"
 #include "runtime/control_private.h"
 
@@ -191,6 +192,7 @@ static int reply_set(struct usched_control *control, int socket,
 	uint64_t value = request->value;
 	uint64_t generation = usched_segment_grant(&control->pair.grant)->tunables.generation;
 	uint64_t old = control->quantum_ns;
+	char refusal[USCHED_WIRE_TEXT_BYTES];
 
 	if (!usched_control_is_arbiter(control)) {
 		usched_message_error(&reply, serial, EBUSY,
@@ -203,7 +205,9 @@ static int reply_set(struct usched_control *control, int socket,
 	}
 	if (value != USCHED_QUANTUM_OFF && (value < least_ns || value > USCHED_QUANTUM_MAX_NS)) {
 		usched_message_error(&reply, serial, ERANGE,
-				     "a quantum is off, or between 100us and 1s");
+				     usched_duration_refusal(refusal, sizeof(refusal), "quantum",
+							     value, least_ns,
+							     USCHED_QUANTUM_MAX_NS));
 		return usched_message_send(socket, &reply, NULL, 0);
 	}
 	if (old != USCHED_QUANTUM_OFF && old < floor_ns)

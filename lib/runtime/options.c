@@ -166,13 +166,13 @@ static int check_ranges(const struct usched_settings *settings)
 
 	if (settings->quantum_ns != USCHED_QUANTUM_OFF &&
 	    (settings->quantum_ns < least_ns || settings->quantum_ns > USCHED_QUANTUM_MAX_NS))
-		return refuse("quantum_ns is neither USCHED_QUANTUM_OFF nor between 100 us and 1 s");
+		return refuse("quantum_ns is out of range; give USCHED_QUANTUM_OFF, or from 100us to 1s");
 	if (settings->wakeup_ns != USCHED_WAKEUP_OFF &&
 	    (settings->wakeup_ns < USCHED_WAKEUP_MIN_NS ||
 	     settings->wakeup_ns > USCHED_QUANTUM_MAX_NS))
-		return refuse("wakeup_ns is neither USCHED_WAKEUP_OFF nor between 20 us and 1 s");
+		return refuse("wakeup_ns is out of range; give USCHED_WAKEUP_OFF, or from 20us to 1s");
 	if (settings->budget > USCHED_BUDGET_MAX)
-		return refuse("budget is above 1,000,000,000");
+		return refuse("budget is above 1,000,000,000; give USCHED_BUDGET_OFF for no limit");
 	if (settings->tick > USCHED_TICK_TIMERFD)
 		return refuse("tick is no enum usched_tick");
 	if (settings->workers > 1024)
