@@ -35,7 +35,7 @@ test_programs += tests/t_fiber tests/t_sync tests/t_preempt tests/t_io
 test_programs += tests/t_ring tests/t_timers
 
 # L5 preempt
-test_programs += tests/t_protocol
+test_programs += tests/t_protocol tests/t_signals
 
 # L6 sync
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tick's signal handler, and the decision table.
+ * What a tick does with the running fiber: the decision table. The signal handler that calls it is in
+ * signal.c; it has row 1.
  *
  *	 what the tick finds				what it does		counted as
  *	 1 not a carrier, or not our signal		the previous handler	-
@@ -22,24 +23,8 @@
  * dispatch count than the last one starts the slice; the next one ends it. So a slice after a
  * cooperative switch lasts one to two quanta; one after a hand-off, which restarts the count, one.
  */
-#include <errno.h>
-#include <signal.h>
-#include <stddef.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "base/spinlock.h"
 #include "preempt/tick.h"
 #include "worker/dispatch.h"
-
-static _Atomic int installed_signal;	/* release after previous -> acquire */
-static struct sigaction previous;
-static struct usched_spinlock install_lock = USCHED_SPINLOCK_INIT(USCHED_RANK_RUNTIME);
-
-int usched_tick_signal(void)
-{
-	return atomic_load_explicit(&installed_signal, memory_order_acquire);
-}
 
 static bool holds_libc_text(const struct usched_scheduler *scheduler, uintptr_t pc)
 {
@@ -129,63 +114,4 @@ void usched_preempt_pending(struct usched_carrier *carrier)
 			usched_hand_off(carrier, false);
 	}
 	atomic_store_explicit(&carrier->in_runtime, 0, memory_order_release);	/* [P2] */
-}
-
-static bool is_ours(struct usched_carrier *carrier, const siginfo_t *info)
-{
-	switch (carrier->tick_kind) {
-	case USCHED_TICK_PERF:
-		if (info->si_code > 0 && info->si_fd == carrier->tick_descriptor)
-			return true;
-		break;
-	case USCHED_TICK_TIMER:
-		if (info->si_code == SI_TIMER && info->si_value.sival_ptr == carrier)
-			return true;
-		break;
-	default:
-		break;
-	}
-	/* The monitor announces its own; relaxed: the kernel orders a signal after its sending. */
-	return info->si_code == SI_TKILL && info->si_pid == getpid() &&
-	       atomic_exchange_explicit(&carrier->signal_sent, false, memory_order_relaxed);
-}
-
-static void handler(int signal, siginfo_t *info, void *context)
-{
-	int saved_errno = errno;
-	struct usched_carrier *carrier = usched_carrier_self_get();
-
-	if (carrier && is_ours(carrier, info))
-		usched_preempt_tick(carrier, usched_arch_pc(context));
-	else if (previous.sa_flags & SA_SIGINFO)					/* 1 */
-		previous.sa_sigaction(signal, info, context);
-	else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN)
-		previous.sa_handler(signal);
-	errno = saved_errno;
-}
-
-int usched_tick_install(int signal)
-{
-	struct sigaction action;
-	int result = 0;
-
-	usched_spinlock_lock(&install_lock);
-	if (atomic_load_explicit(&installed_signal, memory_order_relaxed) != 0) {
-		if (atomic_load_explicit(&installed_signal, memory_order_relaxed) != signal)
-			result = -EBUSY;
-		goto out;
-	}
-	memset(&action, 0, sizeof(action));
-	action.sa_sigaction = handler;
-	/* Not on the alternate stack: the handler may sleep with the fiber's frames. */
-	action.sa_flags = SA_SIGINFO | SA_RESTART;
-	sigemptyset(&action.sa_mask);
-	if (sigaction(signal, &action, &previous)) {
-		result = -EINVAL;
-		goto out;
-	}
-	atomic_store_explicit(&installed_signal, signal, memory_order_release);	/* -> the getter */
-out:
-	usched_spinlock_unlock(&install_lock);
-	return result;
 }

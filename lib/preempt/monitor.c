@@ -176,6 +176,7 @@ static void look_at(struct usched_scheduler *scheduler, struct usched_worker *wo
 		/* It runs, but no tick arrives: busy in the kernel, or the signal is blocked. On a
 		   virtual machine time that the host took counts as run, so a tick may be late. A
 		   fiber that is never preempted loses its worker only when it is blocked. */
+		usched_tick_suspect();
 		take(scheduler, worker, owner);
 	}
 }
@@ -207,9 +208,7 @@ bool usched_monitor_pass(struct usched_scheduler *scheduler, uint64_t now_ns)
 
 static void send_tick(struct usched_carrier *carrier)
 {
-	/* Relaxed: the signal itself orders it. */
-	atomic_store_explicit(&carrier->signal_sent, true, memory_order_relaxed);
-	syscall(SYS_tgkill, getpid(), carrier->tid, usched_tick_signal());
+	usched_tick_send(carrier);
 }
 
 void usched_monitor_kick(struct usched_worker *worker)

@@ -134,6 +134,8 @@ static void publish(void *context, struct usched_report *report,
 	PUT(report->carriers, GET(scheduler->carrier_count));
 	PUT(report->carriers_idle, GET(scheduler->spare_count));
 	PUT(report->carriers_refused, GET(runtime->carriers_refused));
+	PUT(report->flags, runtime->report_flags |
+			   (usched_tick_is_replaced() ? USCHED_REPORT_TICKS_LOST : 0));
 	atomic_store_explicit(&runtime->attached,
 			      report->attachment == USCHED_ATTACHMENT_DAEMON, memory_order_relaxed);
 }

@@ -42,6 +42,7 @@ static void *carrier_thread(void *argument)
 	struct usched_carrier *carrier = argument;
 	struct usched_runtime *runtime = usched_runtime_of(carrier->scheduler);
 	struct usched_overflow_thread overflow = { 0 };
+	sigset_t all;
 	char name[16];
 
 	carrier->tid = (pid_t)syscall(SYS_gettid);
@@ -74,6 +75,9 @@ static void *carrier_thread(void *argument)
 	usched_tick_set(carrier, atomic_load_explicit(&runtime->scheduler.quantum_ns,
 						      memory_order_relaxed));
 	usched_carrier_main(carrier);
+	/* A last tick must not find a plain thread: it would be taken for the program's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
 	usched_carrier_self_set(NULL);
 	usched_tick_close(carrier);
 	usched_overflow_thread_stop(&overflow);

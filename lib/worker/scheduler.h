@@ -200,7 +200,7 @@ struct usched_carrier {
 	timer_t tick_timer;			/* POSIX					*/
 	_Atomic bool tick_armed;
 	_Atomic bool tick_fast;			/* the monitor set 50 us: it lost its worker	*/
-	_Atomic bool signal_sent;		/* the monitor sent it a tick by tgkill		*/
+	_Atomic bool signal_sent;		/* the monitor has ever sent it a tick		*/
 };
 
 struct usched_hooks {
