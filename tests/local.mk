@@ -35,7 +35,8 @@ test_programs += tests/t_fiber tests/t_sync tests/t_preempt tests/t_io
 test_programs += tests/t_ring tests/t_timers
 
 # L5 preempt
-test_programs += tests/t_protocol tests/t_signals
+test_programs += tests/t_protocol tests/t_signals tests/t_fallback
+tests_t_fallback_SOURCES = tests/t_fallback.c tests/deny.h
 
 # L6 sync
 
@@ -62,8 +63,11 @@ tests_t_client_SOURCES = tests/t_client.c tests/fake_peer.c tests/fake_peer.h
 check_PROGRAMS += tests/helper_fake
 tests_helper_fake_SOURCES = tests/helper_fake.c tests/fake_peer.c tests/fake_peer.h
 tests_helper_fake_LDADD = -lpthread
-test_scripts += tests/ctl.sh
-EXTRA_DIST += tests/ctl-live.sh tests/helper_runtime.c
+check_PROGRAMS += tests/helper_runtime tests/helper_deny
+tests_helper_runtime_LDADD = libusched.la
+tests_helper_deny_SOURCES = tests/helper_deny.c tests/deny.h
+tests_helper_deny_LDADD =
+test_scripts += tests/ctl.sh tests/ctl-live.sh tests/ctl-ticks.sh
 
 # examples, bench
 test_scripts += tests/httpd.sh
