@@ -17,6 +17,7 @@ libcore_la_LIBADD = $(URCU_LIBS) $(NUMA_LIBS) -lpthread
 # L0 base
 libcore_la_SOURCES += lib/base/assert.c lib/base/assert.h lib/base/format.c lib/base/format.h
 libcore_la_SOURCES += lib/base/spinlock.c lib/base/spinlock.h lib/base/random.c lib/base/random.h
+libcore_la_SOURCES += lib/base/disposition.c lib/base/disposition.h
 libcore_la_SOURCES += lib/base/duration.c lib/base/duration.h
 libcore_la_SOURCES += lib/base/environment.c lib/base/environment.h
 libcore_la_SOURCES += lib/base/errno.c lib/base/errno.h
@@ -55,8 +56,9 @@ libcore_la_SOURCES += lib/worker/timers.h
 
 # L5 preempt
 libcore_la_SOURCES += lib/preempt/code.c lib/preempt/code.h lib/preempt/decide.c
-libcore_la_SOURCES += lib/preempt/wakeup.c lib/preempt/wakeup.h lib/preempt/handler.c lib/preempt/monitor.c lib/preempt/monitor.h
-libcore_la_SOURCES += lib/preempt/tick.c lib/preempt/tick.h
+libcore_la_SOURCES += lib/preempt/wakeup.c lib/preempt/wakeup.h
+libcore_la_SOURCES += lib/preempt/monitor.c lib/preempt/monitor.h
+libcore_la_SOURCES += lib/preempt/signal.c lib/preempt/tick.c lib/preempt/tick.h
 
 # L6 sync
 libcore_la_SOURCES += lib/sync/channel.c lib/sync/join.c lib/sync/mutex.c lib/sync/preempt.c lib/sync/sleep.c

@@ -63,6 +63,8 @@ static void the_layout_is_the_one_of_version_1(void)
 	AT(usched_report, tick_source, 168);
 	AT(usched_report, tick_cost_ns, 176);
 	AT(usched_report, flags, 200);
+	AT(usched_report, perf_refused, 204);
+	AT(usched_report, timer_refused, 208);
 	AT(usched_report, heartbeat, 256);
 	AT(usched_report, attachment, 272);
 	AT(usched_report, demand_cpus, 276);

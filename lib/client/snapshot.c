@@ -36,6 +36,15 @@ static uint32_t bits(const uint64_t words[USCHED_CPU_WORDS])
 	return count;
 }
 
+static enum usched_client_refusal refusal(uint32_t code)
+{
+	_Static_assert((int)USCHED_CLIENT_REFUSAL_UNKNOWN == (int)USCHED_REPORT_FAILED + 1,
+		       "client.h and layout.h");
+
+	return code < USCHED_CLIENT_REFUSAL_UNKNOWN ? (enum usched_client_refusal)code :
+						      USCHED_CLIENT_REFUSAL_UNKNOWN;
+}
+
 static void convert_info(struct usched_client_info *info,
 			 const struct usched_client_runtime *runtime,
 			 const struct usched_grant *grant, int grant_known,
@@ -66,6 +75,8 @@ static void convert_info(struct usched_client_info *info,
 	info->tunables_acked = report->tunables_acked;
 	info->guard_kind = report->guard_kind;
 	info->flags = report->flags;
+	info->perf_refused = refusal(report->perf_refused);
+	info->timer_refused = refusal(report->timer_refused);
 	info->grant_known = (uint32_t)grant_known;
 	if (grant_known) {
 		info->quantum_wanted_ns = grant->tunables.quantum_ns;

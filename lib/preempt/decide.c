@@ -3,7 +3,7 @@
  * The decision table: what a tick does to the fiber that it interrupts.
  *
  *	 what the tick finds				what it does		 counted as
- *	   not a carrier, or not our signal		the previous handler	 - (handler.c)
+ *	   not a carrier, or not our signal		the previous handler	 - (signal.c)
  *	   the carrier is inside the library		leave a note		 DEFERRED
  *	   the worker was taken				wait for a turn		 LOST
  *	 and then, the first row that applies:		(table[] below)

@@ -154,7 +154,7 @@ static void look_at(struct usched_scheduler *scheduler, struct usched_worker *wo
 	if (atomic_load_explicit(&worker->next, memory_order_relaxed) &&
 	    atomic_load_explicit(&scheduler->idle_count, memory_order_relaxed) != 0) {
 		atomic_store_explicit(&worker->next_stale, true, memory_order_relaxed);
-		usched_monitor_tick(owner);
+		usched_tick_send(owner);
 	}
 	if (!has_other_work(worker))
 		return;
@@ -181,6 +181,7 @@ static void look_at(struct usched_scheduler *scheduler, struct usched_worker *wo
 		/* It runs, but no tick arrives: busy in the kernel, or the signal is blocked. On a
 		   virtual machine time that the host took counts as run, so a tick may be late. A
 		   fiber that is never preempted loses its worker only when it is blocked. */
+		usched_tick_suspect();
 		take(scheduler, worker, owner);
 	}
 }
@@ -213,19 +214,12 @@ enum usched_monitor_seen usched_monitor_pass(struct usched_scheduler *scheduler,
 	return seen;
 }
 
-void usched_monitor_tick(struct usched_carrier *carrier)
-{
-	/* Relaxed: the signal itself orders it. */
-	atomic_store_explicit(&carrier->signal_sent, true, memory_order_relaxed);
-	syscall(SYS_tgkill, getpid(), carrier->tid, usched_tick_signal());
-}
-
 void usched_monitor_kick(struct usched_worker *worker)
 {
 	struct usched_carrier *owner = atomic_load_explicit(&worker->owner, memory_order_relaxed);
 
 	if (owner && atomic_load_explicit(&owner->ready, memory_order_acquire))
-		usched_monitor_tick(owner);
+		usched_tick_send(owner);
 	usched_wake_worker(worker);
 }
 
@@ -240,6 +234,6 @@ void usched_monitor_tick_all(struct usched_scheduler *scheduler)
 		    carrier->tick_kind == USCHED_TICK_TIMERFD &&
 		    atomic_load_explicit(&carrier->tick_ns, memory_order_relaxed) != 0 &&
 		    !atomic_load_explicit(&carrier->in_runtime, memory_order_relaxed))
-			usched_monitor_tick(carrier);
+			usched_tick_send(carrier);
 	}
 }

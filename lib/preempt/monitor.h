@@ -34,9 +34,6 @@ enum usched_monitor_seen {
 /** usched_monitor_pass() - one look at all workers */
 enum usched_monitor_seen usched_monitor_pass(struct usched_scheduler *scheduler, uint64_t now_ns);
 
-/** usched_monitor_tick() - a tick by tgkill, now */
-void usched_monitor_tick(struct usched_carrier *carrier);
-
 /** usched_monitor_kick() - a tick by tgkill to the carrier of a worker, for a revocation. */
 void usched_monitor_kick(struct usched_worker *worker);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tick sources; see tick.h. What a tick does is in handler.c.
+ * Tick sources; see tick.h. What a tick does is in decide.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -37,8 +37,10 @@ static int perf_open(int signal)
 	attr.disabled = 1;
 	attr.exclude_kernel = 1;
 	attr.exclude_hv = 1;
-	descriptor = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1,
-				  (unsigned long)PERF_FLAG_FD_CLOEXEC);
+	do
+		descriptor = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1,
+					  (unsigned long)PERF_FLAG_FD_CLOEXEC);
+	while (descriptor < 0 && errno == EINTR);
 	if (descriptor < 0)
 		return -errno;
 	if (fcntl(descriptor, F_SETOWN_EX, &owner) < 0 || fcntl(descriptor, F_SETSIG, signal) < 0 ||
@@ -63,45 +65,71 @@ static int timer_open(struct usched_carrier *carrier, int signal, timer_t *timer
 	return timer_create(CLOCK_MONOTONIC, &event, timer) ? -errno : 0;
 }
 
-static const char *perf_refusal(int error)
+static enum usched_tick_refusal refusal(int error)
 {
 	switch (error) {
 	case -EACCES:
 	case -EPERM:
-		return "perf_event_open is denied (kernel.perf_event_paranoid above 2, or a container's filter)";
+		return USCHED_TICK_DENIED;
 	case -ENOSYS:
-		return "perf_event_open does not exist here";
+	case -ENOENT:
+	case -ENODEV:
+	case -EOPNOTSUPP:
+		return USCHED_TICK_MISSING;
 	case -EMFILE:
-		return "no file descriptor is left for a perf event";
+	case -ENFILE:
+	case -ENOMEM:
+	case -EAGAIN:
+		return USCHED_TICK_LIMITED;
 	default:
-		return "perf_event_open failed";
+		return USCHED_TICK_FAILED;
 	}
 }
 
 int usched_tick_choose(enum usched_tick wanted, int signal, struct usched_tick_probe *probe)
 {
+	static const char *const perf[] = {
+		[USCHED_TICK_DENIED] = "perf_event_open is denied (kernel.perf_event_paranoid above 2, or a container's filter)",
+		[USCHED_TICK_MISSING] = "perf_event_open does not exist here",
+		[USCHED_TICK_LIMITED] = "no file descriptor or memory is left for a perf event",
+		[USCHED_TICK_FAILED] = "perf_event_open failed",
+	};
+	static const char *const posix[] = {
+		[USCHED_TICK_DENIED] = "timer_create is denied (a container's filter)",
+		[USCHED_TICK_MISSING] = "timer_create does not exist here",
+		[USCHED_TICK_LIMITED] = "timer_create failed (RLIMIT_SIGPENDING is used up)",
+		[USCHED_TICK_FAILED] = "timer_create failed",
+	};
 	timer_t timer;
-	int descriptor;
+	int result;
 
+	probe->perf = USCHED_TICK_NOT_WANTED;
+	probe->timer = USCHED_TICK_NOT_WANTED;
 	probe->why = NULL;
 	if (wanted == USCHED_TICK_AUTO || wanted == USCHED_TICK_PERF) {
-		descriptor = perf_open(signal);
-		if (descriptor >= 0) {
-			close(descriptor);
+		result = perf_open(signal);
+		if (result >= 0) {
+			close(result);
 			probe->kind = USCHED_TICK_PERF;
+			probe->perf = USCHED_TICK_NOT_REFUSED;
+			probe->timer = USCHED_TICK_NOT_REFUSED;
 			return 0;
 		}
-		probe->why = perf_refusal(descriptor);
+		probe->perf = refusal(result);
+		probe->why = perf[probe->perf];
 		if (wanted == USCHED_TICK_PERF)
 			return -ENOTSUP;
 	}
 	if (wanted == USCHED_TICK_AUTO || wanted == USCHED_TICK_TIMER) {
-		if (timer_open(NULL, signal, &timer) == 0) {
+		result = timer_open(NULL, signal, &timer);
+		if (result == 0) {
 			timer_delete(timer);
 			probe->kind = USCHED_TICK_TIMER;
+			probe->timer = USCHED_TICK_NOT_REFUSED;
 			return 0;
 		}
-		probe->why = "timer_create failed (RLIMIT_SIGPENDING is used up, or a container's filter)";
+		probe->timer = refusal(result);
+		probe->why = posix[probe->timer];
 		if (wanted == USCHED_TICK_TIMER)
 			return -ENOTSUP;
 	}
@@ -268,6 +296,9 @@ void usched_tick_wanted(struct usched_worker *worker)
 
 void usched_tick_hurry(struct usched_carrier *carrier)
 {
+	/* Twenty thousand signals a second would go to a handler that has no use for them. */
+	if (usched_tick_is_replaced())
+		return;
 	/* The flag twice: the carrier may have put its period right between the two calls, and
 	   does so again at its next tick. */
 	atomic_store_explicit(&carrier->tick_fast, true, memory_order_relaxed);

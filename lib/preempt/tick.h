@@ -34,8 +34,19 @@
 
 #include "worker/carrier.h"
 
+/* Why a kind was not taken. Observers read the numbers: see shm/layout.h. */
+enum usched_tick_refusal {
+	USCHED_TICK_NOT_REFUSED,	/* taken, or not tried: a better one was	*/
+	USCHED_TICK_NOT_WANTED,		/* another one was asked for			*/
+	USCHED_TICK_DENIED,		/* EPERM, EACCES				*/
+	USCHED_TICK_MISSING,		/* the kernel does not have it			*/
+	USCHED_TICK_LIMITED,		/* no descriptor, timer or memory was left	*/
+	USCHED_TICK_FAILED,		/* anything else				*/
+};
+
 struct usched_tick_probe {
 	enum usched_tick kind;		/* the one to use			*/
+	enum usched_tick_refusal perf, timer;
 	const char *why;		/* the better one was not taken; NULL: it is the best */
 };
 
@@ -49,15 +60,36 @@ struct usched_tick_probe {
 int usched_tick_choose(enum usched_tick wanted, int signal, struct usched_tick_probe *probe);
 
 /**
- * usched_tick_install() - the handler of @signal, once per process
+ * usched_tick_install() - one more runtime uses @signal; the first one installs the handler
+ * @shared:	set: the program has a handler of its own, which gets what is not a tick
  *
  * Return:	0; -EBUSY another runtime uses another signal; -EINVAL no such signal
+ * Callable from: any thread that is not a fiber
+ */
+int usched_tick_install(int signal, bool *shared);
+
+/** usched_tick_uninstall() - the last runtime puts back what was there. Its carriers have ended. */
+void usched_tick_uninstall(void);
+
+/** usched_tick_signal() - the signal in use; 0: none. Callable from: anywhere. */
+int usched_tick_signal(void);
+
+/**
+ * usched_tick_send() - a tick by the monitor, to a carrier that is ready
+ *
  * Callable from: any thread
  */
-int usched_tick_install(int signal);
+void usched_tick_send(struct usched_carrier *carrier);
 
-/** usched_tick_signal() - the signal in use; 0: not installed yet */
-int usched_tick_signal(void);
+/**
+ * usched_tick_suspect() - ticks should have come, and did not: has the program replaced the handler?
+ *
+ * If so it says so on stderr, once. Callable from: the monitor
+ */
+void usched_tick_suspect(void);
+
+/** usched_tick_is_replaced() - ticks are lost to a handler of the program's. The monitor. */
+bool usched_tick_is_replaced(void);
 
 /** usched_tick_open() - the calling thread's own tick, not yet running. Never fails, see above. */
 void usched_tick_open(struct usched_carrier *carrier, enum usched_tick kind);
@@ -100,7 +132,7 @@ uint64_t usched_tick_cost_ns(struct usched_carrier *carrier, uint64_t (*cycles_t
 /** usched_tick_hurry() - the next tick in 50 us; the one after that is the quantum's again */
 void usched_tick_hurry(struct usched_carrier *carrier);
 
-/** usched_preempt_pending() - the hook tick_pending; see handler.c */
+/** usched_preempt_pending() - the hook tick_pending; see decide.c */
 void usched_preempt_pending(struct usched_carrier *carrier);
 
 /** usched_preempt_tick() - a tick came: decide what to do with the running fiber; see decide.c */

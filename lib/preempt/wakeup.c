@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <sys/epoll.h>
 
-#include "preempt/monitor.h"
+#include "preempt/tick.h"
 #include "preempt/wakeup.h"
 #include "worker/dispatch.h"
 
@@ -109,7 +109,7 @@ static void look_at(struct usched_worker *worker, int epoll, uint64_t mark, uint
 		return;
 	}
 	atomic_store_explicit(&worker->urgent, dispatches + 1, memory_order_relaxed);
-	usched_monitor_tick(owner);
+	usched_tick_send(owner);
 	watch->urgent_ns = now_ns;
 	watch->ready = false;
 	watch->arm_ns = now_ns + wakeup_ns;

@@ -58,15 +58,6 @@ static enum usched_worker_state state_of(struct usched_worker *worker, struct us
 	return *fiber ? USCHED_WORKER_RUNNING : USCHED_WORKER_SCHEDULING;
 }
 
-static uint64_t decided(struct usched_worker_counters *counters, enum usched_decision decision)
-{
-	uint64_t sum = 0;
-
-	for (unsigned int mode = 0; mode < USCHED_PREEMPT_MODES; mode++)
-		sum += GET(counters->decisions[mode][decision]);
-	return sum;
-}
-
 /* With the sleep in progress; never less than was said before, see [I1] of worker/find.c. */
 static uint64_t idle_ns(struct usched_worker *worker, uint64_t now_ns, uint64_t said_ns)
 {
@@ -103,13 +94,13 @@ static void publish_worker(struct usched_worker *worker, struct usched_report_wo
 	PUT(slot->oldest_ready_ns, queued(worker) ? worker->seen_since_ns : 0);
 	PUT(slot->dispatches, GET(counters->dispatches));
 	PUT(slot->ticks, GET(counters->ticks));
-	PUT(slot->tick_deferred, decided(counters, USCHED_DECISION_DEFERRED));
-	PUT(slot->tick_young, decided(counters, USCHED_DECISION_YOUNG));
-	PUT(slot->tick_never, decided(counters, USCHED_DECISION_NEVER));
-	PUT(slot->tick_alone, decided(counters, USCHED_DECISION_ALONE));
-	PUT(slot->handoffs_direct, decided(counters, USCHED_DECISION_DIRECT));
-	PUT(slot->handoffs_spare, decided(counters, USCHED_DECISION_SPARE));
-	PUT(slot->starved, decided(counters, USCHED_DECISION_STARVED));
+	PUT(slot->tick_deferred, usched_decided(counters, USCHED_DECISION_DEFERRED));
+	PUT(slot->tick_young, usched_decided(counters, USCHED_DECISION_YOUNG));
+	PUT(slot->tick_never, usched_decided(counters, USCHED_DECISION_NEVER));
+	PUT(slot->tick_alone, usched_decided(counters, USCHED_DECISION_ALONE));
+	PUT(slot->handoffs_direct, usched_decided(counters, USCHED_DECISION_DIRECT));
+	PUT(slot->handoffs_spare, usched_decided(counters, USCHED_DECISION_SPARE));
+	PUT(slot->starved, usched_decided(counters, USCHED_DECISION_STARVED));
 	PUT(slot->taken, GET(worker->taken));
 	PUT(slot->yields, GET(counters->yields));
 	PUT(slot->parks, GET(counters->parks));
@@ -120,12 +111,12 @@ static void publish_worker(struct usched_worker *worker, struct usched_report_wo
 	PUT(slot->io_events, GET(counters->io_events));
 	PUT(slot->timers_fired, GET(counters->timers_fired));
 	PUT(slot->idle_ns, idle_ns(worker, now_ns, slot->idle_ns));
-	PUT(slot->tick_lost, decided(counters, USCHED_DECISION_LOST));
-	PUT(slot->tick_revoked, decided(counters, USCHED_DECISION_REVOKED));
-	PUT(slot->tick_off, decided(counters, USCHED_DECISION_OFF));
-	PUT(slot->tick_section, decided(counters, USCHED_DECISION_SECTION));
-	PUT(slot->tick_grace, decided(counters, USCHED_DECISION_GRACE));
-	PUT(slot->tick_yielded, decided(counters, USCHED_DECISION_YIELDED));
+	PUT(slot->tick_lost, usched_decided(counters, USCHED_DECISION_LOST));
+	PUT(slot->tick_revoked, usched_decided(counters, USCHED_DECISION_REVOKED));
+	PUT(slot->tick_off, usched_decided(counters, USCHED_DECISION_OFF));
+	PUT(slot->tick_section, usched_decided(counters, USCHED_DECISION_SECTION));
+	PUT(slot->tick_grace, usched_decided(counters, USCHED_DECISION_GRACE));
+	PUT(slot->tick_yielded, usched_decided(counters, USCHED_DECISION_YIELDED));
 	PUT(slot->tick_notes, GET(counters->notes));
 	PUT(slot->tick_urgent, GET(counters->urgent));
 	PUT(slot->tick_stops, GET(counters->tick_stops));
@@ -168,6 +159,8 @@ static void publish(void *context, struct usched_report *report,
 	PUT(report->carriers, GET(scheduler->carrier_count));
 	PUT(report->carriers_idle, GET(scheduler->spare_count));
 	PUT(report->carriers_refused, GET(runtime->carriers_refused));
+	PUT(report->flags, runtime->report_flags |
+			   (usched_tick_is_replaced() ? USCHED_REPORT_TICKS_LOST : 0));
 	atomic_store_explicit(&runtime->attached,
 			      report->attachment == USCHED_ATTACHMENT_DAEMON, memory_order_relaxed);
 }

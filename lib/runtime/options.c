@@ -70,24 +70,34 @@ static int refuse(const char *what)
 
 static int parse_signal(const char *text, int *signal)
 {
+	/* Raised by faults and by abort(), by the end of children, or with a meaning that no
+	   handler can stand in for: they stop and continue the process, or cannot be caught. */
+	static const int unfit[] = {
+		SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT, SIGCHLD,
+		SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGSTOP, SIGKILL,
+	};
 	char *end;
 	long number = strtol(text, &end, 10);
 
-	if (*text && !*end && number > 0 && number < SIGRTMIN) {
-		*signal = (int)number;
-		return 0;
-	}
-	if (!strncmp(text, "SIG", 3))
-		text += 3;
-	for (int i = 1; i < SIGRTMIN; i++) {
-		const char *name = sigabbrev_np(i);
+	if (!*text || *end) {
+		number = 0;
+		if (!strncmp(text, "SIG", 3))
+			text += 3;
+		for (int i = 1; i < SIGRTMIN; i++) {
+			const char *name = sigabbrev_np(i);
 
-		if (name && !strcmp(name, text)) {
-			*signal = i;
-			return 0;
+			if (name && !strcmp(name, text))
+				number = i;
 		}
 	}
-	return -EINVAL;
+	if (number <= 0 || number >= SIGRTMIN)
+		return -EINVAL;
+	for (unsigned int i = 0; i < sizeof(unfit) / sizeof(unfit[0]); i++) {
+		if (unfit[i] == number)
+			return -EINVAL;
+	}
+	*signal = (int)number;
+	return 0;
 }
 
 static int read_environment(struct usched_settings *settings)
@@ -150,7 +160,7 @@ static int read_environment(struct usched_settings *settings)
 		settings->embedded = value == 1;
 	text = secure_getenv("USCHED_SIGNAL");
 	if (text && *text && parse_signal(text, &settings->signal))
-		return refuse("USCHED_SIGNAL is no signal; give a name such as SIGURG, or a number below the real-time ones");
+		return refuse("USCHED_SIGNAL is no signal that ticks can use; give a name such as SIGURG or SIGUSR1, or its number (none that is real-time, raised by a fault, or stops a process)");
 	text = secure_getenv("USCHED_SOCKET");
 	if (text && strlen(text) > USCHED_DIRECTORY_MAX)
 		return refuse("USCHED_SOCKET is longer than 90 bytes, too long for a socket's directory; give a shorter path, or a symbolic link");

@@ -59,9 +59,21 @@ static void fiber_ended(struct usched_scheduler *scheduler)
 	usched_futex_wake(&runtime->ended_word, 1, true);
 }
 
+/* Once in a process: its author should know, and can do something about it. */
+static void tell_of_sharing(int signal)
+{
+	static _Atomic bool told;
+	const char *name = sigabbrev_np(signal);
+
+	if (!atomic_exchange_explicit(&told, true, memory_order_relaxed))
+		fprintf(stderr, "usched: signal %d (SIG%s) has a handler of the program's: that goes "
+			"on getting the program's signals, and ticks share the number; choose "
+			"another one for ticks with USCHED_SIGNAL\n", signal, name ? name : "?");
+}
+
 static int choose_tick(struct usched_runtime *runtime)
 {
-	int error = usched_tick_install(runtime->settings.signal);
+	int error = usched_tick_install(runtime->settings.signal, &runtime->signal_shared);
 
 	if (error) {
 		fprintf(stderr, "usched: cannot use signal %d for ticks: %s\n",
@@ -70,6 +82,9 @@ static int choose_tick(struct usched_runtime *runtime)
 			"the kernel refuses a handler for it; choose another with USCHED_SIGNAL");
 		return -EINVAL;
 	}
+	runtime->signal_installed = true;
+	if (runtime->signal_shared)
+		tell_of_sharing(usched_tick_signal());
 	error = usched_tick_choose(runtime->settings.tick, usched_tick_signal(), &runtime->tick);
 	if (error) {
 		fprintf(stderr, "usched: the tick that was asked for does not work here: %s; "
@@ -135,8 +150,13 @@ static int start_control(struct usched_runtime *runtime)
 	options.fixed.carriers_max = scheduler->carriers_max;
 	options.fixed.signal = (uint32_t)usched_tick_signal();
 	options.fixed.guard_kind = runtime->settings.guard == USCHED_GUARD_MADVISE ? 1 : 2;
-	options.fixed.flags = (scheduler->membarrier ? 0 : 1) |
-			      (limit < scheduler->worker_count ? 2 : 0);
+	options.fixed.perf_refused = (uint32_t)runtime->tick.perf;
+	options.fixed.timer_refused = (uint32_t)runtime->tick.timer;
+	options.fixed.flags =
+		(scheduler->membarrier ? 0 : USCHED_REPORT_NO_MEMBARRIER) |
+		(limit < scheduler->worker_count ? USCHED_REPORT_QUOTA : 0) |
+		(runtime->signal_shared ? USCHED_REPORT_SIGNAL_SHARED : 0);
+	runtime->report_flags = options.fixed.flags;
 	return usched_control_create(&runtime->control, &options, &host);
 }
 
@@ -145,6 +165,8 @@ static void free_runtime(struct usched_runtime *runtime)
 	usched_control_destroy(runtime->control);
 	if (runtime->overflow_hook >= 0)
 		usched_overflow_stop(runtime->overflow_hook);
+	if (runtime->signal_installed)
+		usched_tick_uninstall();
 	if (runtime->scheduler.number)
 		usched_registry_remove(runtime->scheduler.number);
 	usched_unbuild(runtime);

@@ -35,6 +35,8 @@ struct usched_runtime {
 	struct usched_settings settings;
 	struct usched_topology topology;
 	struct usched_tick_probe tick;
+	bool signal_installed, signal_shared;	/* with a handler of the program's */
+	uint32_t report_flags;
 	uint64_t tick_cost_ns;
 	uint64_t started_ns;
 	struct usched_tuning tuning;

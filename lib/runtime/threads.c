@@ -50,6 +50,7 @@ static void *carrier_thread(void *argument)
 	struct usched_carrier *carrier = argument;
 	struct usched_runtime *runtime = usched_runtime_of(carrier->scheduler);
 	struct usched_overflow_thread overflow = { 0 };
+	sigset_t all;
 	char name[16];
 
 	carrier->tid = (pid_t)syscall(SYS_gettid);
@@ -79,6 +80,9 @@ static void *carrier_thread(void *argument)
 	}
 	atomic_store_explicit(&carrier->ready, true, memory_order_release);	/* -> monitor */
 	usched_carrier_main(carrier);
+	/* A last tick must not find a plain thread: it would be taken for the program's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
 	usched_carrier_self_set(NULL);
 	usched_tick_close(carrier);
 	usched_overflow_thread_stop(&overflow);

@@ -241,7 +241,7 @@ struct usched_carrier {
 	timer_t tick_timer;			/* POSIX					*/
 	_Atomic uint64_t tick_ns;		/* its period; 0: stopped. See tick.h, [Q1]	*/
 	_Atomic bool tick_fast;			/* set to 50 us: it lost its worker, or is in libc */
-	_Atomic bool signal_sent;		/* the monitor sent it a tick by tgkill		*/
+	_Atomic bool signal_sent;		/* the monitor has ever sent it a tick		*/
 };
 
 struct usched_hooks {
@@ -311,6 +311,18 @@ static inline void usched_count(_Atomic uint64_t *counter)
 {
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
 			      memory_order_relaxed);
+}
+
+/* How often a tick ended so, whatever the fiber's mode. */
+static inline uint64_t usched_decided(struct usched_worker_counters *counters,
+				      enum usched_decision decision)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int mode = 0; mode < USCHED_PREEMPT_MODES; mode++)
+		sum += atomic_load_explicit(&counters->decisions[mode][decision],
+					    memory_order_relaxed);
+	return sum;
 }
 
 #endif /* USCHED_WORKER_SCHEDULER_H */
