@@ -63,8 +63,10 @@ tests_t_client_SOURCES = tests/t_client.c tests/fake_peer.c tests/fake_peer.h
 check_PROGRAMS += tests/helper_fake
 tests_helper_fake_SOURCES = tests/helper_fake.c tests/fake_peer.c tests/fake_peer.h
 tests_helper_fake_LDADD = -lpthread
-test_scripts += tests/ctl.sh
-EXTRA_DIST += tests/ctl-live.sh tests/helper_runtime.c
+check_PROGRAMS += tests/helper_runtime
+tests_helper_runtime_LDADD = libusched.la
+EXTRA_tests_helper_runtime_DEPENDENCIES = schedctl uschedd
+test_scripts += tests/ctl.sh tests/ctl-live.sh
 
 # examples, bench
 test_scripts += tests/httpd.sh tests/scripts.sh

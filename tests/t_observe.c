@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -156,9 +157,151 @@ static void idle_time_never_exceeds_time(void)
 	end();
 }
 
+static atomic_bool stop_spinning;
+static atomic_uint begun;
+
+static void *spin(void *argument)
+{
+	/* Relaxed: counters and a flag to be seen at some time. */
+	atomic_fetch_add_explicit(&begun, 1, memory_order_relaxed);
+	while (!atomic_load_explicit(&stop_spinning, memory_order_relaxed))
+		;
+	return argument;
+}
+
+/* On each worker one that never ends, and one that waits for its turn. Return: how many workers */
+static uint32_t occupy(enum usched_preempt preempt)
+{
+	struct usched_fiber_options options = USCHED_FIBER_OPTIONS_INIT;
+	struct usched_client_snapshot *snapshot;
+	struct usched_client_info info;
+	uint64_t limit_ns = usched_after(LIMIT_NS);
+	uint32_t workers = 0;
+
+	atomic_store(&stop_spinning, false);
+	atomic_store(&begun, 0);
+	options.preempt = preempt;
+	for (unsigned int turn = 0; turn < 2; turn++) {
+		snapshot = look(&info);
+		workers = 0;
+		for (uint32_t i = 0; i < info.workers; i++) {
+			struct usched_client_worker worker = worker_of(snapshot, i);
+
+			if (worker.state == USCHED_CLIENT_WORKER_DORMANT)
+				continue;
+			workers++;
+			options.cpu = (int)worker.cpu;
+			CU_ASSERT_EQUAL(usched_spawn(runtime, NULL, spin, NULL, &options), 0);
+		}
+		usched_client_snapshot_close(snapshot);
+		while (atomic_load(&begun) < workers && usched_now() < limit_ns)
+			pause_a_little();
+	}
+	CU_ASSERT_EQUAL(atomic_load(&begun), workers);	/* nothing is preempted yet */
+	return workers;
+}
+
+static void set_quantum(uint64_t quantum_ns)
+{
+	struct usched_client_setting setting = { .size = sizeof(setting) };
+
+	CU_ASSERT_EQUAL_FATAL(usched_client_set(seen, "quantum", quantum_ns, 0, &setting), 0);
+	CU_ASSERT_EQUAL_FATAL(usched_client_wait(seen, setting.generation, usched_after(LIMIT_NS),
+						 NULL), 0);
+}
+
+/* Until ticks have come to so many workers since the snapshot, or to none of them. */
+static bool ticks_come_to(const struct usched_client_snapshot *since, uint32_t workers)
+{
+	uint64_t limit_ns = usched_after(LIMIT_NS);
+	uint32_t ticked;
+
+	do {
+		struct usched_client_info info;
+		struct usched_client_snapshot *now;
+
+		pause_a_little();
+		now = look(&info);
+		ticked = 0;
+		for (uint32_t i = 0; i < info.workers; i++)
+			ticked += worker_of(now, i).ticks > worker_of(since, i).ticks;
+		usched_client_snapshot_close(now);
+	} while (ticked < workers && usched_now() < limit_ns);
+	return ticked == workers;
+}
+
+/* Two looks a while apart between which no tick came; one may be on its way when it is set. */
+static bool ticks_end(void)
+{
+	uint64_t limit_ns = usched_after(LIMIT_NS);
+	bool ended = false;
+
+	while (!ended && usched_now() < limit_ns) {
+		struct usched_client_snapshot *before, *after;
+		struct usched_client_info info;
+
+		before = look(&info);
+		nanosleep(&(struct timespec){ 0, 20000000 }, NULL);
+		after = look(&info);
+		ended = true;
+		for (uint32_t i = 0; i < info.workers; i++)
+			ended &= worker_of(after, i).ticks == worker_of(before, i).ticks;
+		usched_client_snapshot_close(before);
+		usched_client_snapshot_close(after);
+	}
+	return ended;
+}
+
+/* Every carrier takes a new quantum over while its fiber computes without end and calls nothing,
+   whether it may be preempted or not. */
+static void set_while_all_compute(enum usched_preempt preempt)
+{
+	struct usched_client_snapshot *before;
+	struct usched_client_info info;
+	uint32_t workers;
+
+	begin(USCHED_QUANTUM_OFF);
+	usched_client_snapshot_close(look_at_rest(&info));
+	workers = occupy(preempt);
+	CU_ASSERT(ticks_end());
+	for (unsigned int turn = 0; turn < 3; turn++) {
+		before = look(&info);
+		set_quantum(1000000);
+		CU_ASSERT(ticks_come_to(before, workers));
+		usched_client_snapshot_close(before);
+		if (preempt == USCHED_PREEMPT_HANDOFF) {
+			/* What waits on each worker gets its turn, since what runs is stopped. */
+			uint64_t limit_ns = usched_after(LIMIT_NS);
+
+			while (atomic_load(&begun) < 2 * workers && usched_now() < limit_ns)
+				pause_a_little();
+			CU_ASSERT_EQUAL(atomic_load(&begun), 2 * workers);
+		} else {
+			CU_ASSERT_EQUAL(atomic_load(&begun), workers);
+		}
+		set_quantum(USCHED_QUANTUM_OFF);
+		CU_ASSERT(ticks_end());
+	}
+	atomic_store(&stop_spinning, true);
+	end();
+}
+
+static void a_set_needs_no_help_of_fibers(void)
+{
+	set_while_all_compute(USCHED_PREEMPT_HANDOFF);
+}
+
+static void a_set_needs_no_help_of_fibers_that_are_never_stopped(void)
+{
+	set_while_all_compute(USCHED_PREEMPT_NEVER);
+}
+
 static const struct usched_test tests[] = {
 	{ "a_sleep_in_progress_is_idle_time", a_sleep_in_progress_is_idle_time },
 	{ "idle_time_never_exceeds_time", idle_time_never_exceeds_time },
+	{ "a_set_needs_no_help_of_fibers", a_set_needs_no_help_of_fibers },
+	{ "a_set_needs_no_help_of_fibers_that_are_never_stopped",
+	  a_set_needs_no_help_of_fibers_that_are_never_stopped },
 };
 
 int main(void)
