@@ -26,17 +26,21 @@ export USCHED_SOCKET
 export LC_ALL=C.UTF-8
 : > "$scratch/wrong"
 
-run()	# PROGRAM ARGUMENTS...
+become()	# PROGRAM ARGUMENTS...: this shell turns into it, so that its pid is the program's
 {
 	program=$1
 	shift
 	if [ -n "${USCHED_EMULATOR:-}" ]; then
 		# shellcheck disable=SC2086 # a command with arguments
-		$USCHED_EMULATOR -E LD_LIBRARY_PATH="$build/.libs" \
+		exec $USCHED_EMULATOR -E LD_LIBRARY_PATH="$build/.libs" \
 			"$(dirname "$build/$program")/.libs/$(basename "$program")" "$@"
-	else
-		"$build/$program" "$@"
 	fi
+	exec "$build/$program" "$@"
+}
+
+run()
+{
+	(become "$@")
 }
 
 verdict()	# NAME
@@ -69,7 +73,7 @@ start()
 {
 	rm -f "$scratch/in" "$scratch/ready"
 	mkfifo "$scratch/in"
-	run tests/helper_runtime "$@" < "$scratch/in" > "$scratch/ready" &
+	become tests/helper_runtime "$@" < "$scratch/in" > "$scratch/ready" &
 	job=$!
 	exec 3> "$scratch/in"
 	tries=0
@@ -138,7 +142,7 @@ while :; do
 	if [ "$fast" -gt 0 ] && [ "$fast" -ge $((slow * 10)) ] && [ "$fast" -ge $((none * 10)) ]; then
 		break
 	fi
-	if [ "$tries" -ge 20 ]; then
+	if [ "$tries" -ge 10 ]; then
 		echo "ticks do not follow the quantum: 50ms $slow, 1ms $fast, off $none" \
 			>> "$scratch/wrong"
 		break
@@ -207,7 +211,7 @@ try_two embedded runtime
 stop
 verdict both_runtimes_of_a_process_are_targets
 
-run uschedd --socket-directory "$scratch/none" 2> "$scratch/uschedd" &
+become uschedd --socket-directory "$scratch/none" > "$scratch/uschedd" 2>&1 &
 daemon=$!
 tries=0
 while [ $tries -lt 200 ] && ! run schedctl status > /dev/null 2>&1; do

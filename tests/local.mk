@@ -72,6 +72,7 @@ check_PROGRAMS += tests/helper_deny
 tests_helper_deny_SOURCES = tests/helper_deny.c tests/deny.h
 tests_helper_deny_LDADD =
 test_scripts += tests/ctl.sh tests/ctl-live.sh tests/ctl-ticks.sh
+test_scripts += tests/ctl.sh tests/ctl-live.sh
 
 # examples, bench
 test_scripts += tests/httpd.sh tests/scripts.sh

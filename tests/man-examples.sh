@@ -3,7 +3,8 @@
 #
 # Takes every program out of the section EXAMPLES of every page of section 3 and 7, builds it against
 # the build tree with warnings as errors, runs it and expects exit code 0. Also the hello program of
-# the README is built so. A page of section 3 without a program fails.
+# the README is built so. A page of section 3 without a program fails, and so does a function of
+# lib/libusched.map that none of the programs calls.
 #
 # A program is a literal display (.Bd -literal to .Ed) that defines main(). With arguments, only the
 # pages named are tried: man-examples.sh man/usched_join.3
@@ -73,12 +74,17 @@ try()		# NAME SOURCE
 		bad=1
 		return
 	fi
+	nm -D -u "$work/.libs/program" 2> /dev/null | sed -n 's/.* \(usched_[a-z0-9_]*\).*/\1/p' \
+		>> "$work/called"
 	echo "ok $1"
 }
 
 bad=0
 tried=0
+all=no
+: > "$work/called"
 if [ $# -eq 0 ]; then
+	all=yes
 	try hello "$src/examples/hello.c"
 	set -- "$src"/man/*.[37]
 fi
@@ -103,5 +109,21 @@ done
 if [ "$tried" = 0 ]; then
 	echo "FAIL examples: no program was found"
 	bad=1
+fi
+# What a reader can call, some program here has called, as the symbols that it needs tell.
+if [ "$all" = yes ] && [ "$bad" = 0 ]; then
+	if ! command -v nm > /dev/null; then
+		echo "skip functions_are_called: no-tool: nm is not installed"
+		exit 0
+	fi
+	sed -n '/global:/,/local:/p' "$src/lib/libusched.map" | grep -o 'usched_[a-z0-9_]*' |
+		sort -u > "$work/exported"
+	missing=$(sort -u "$work/called" | comm -13 - "$work/exported" | tr '\n' ' ')
+	if [ -n "$missing" ]; then
+		echo "FAIL functions_are_called: no example calls $missing"
+		bad=1
+	else
+		echo "ok functions_are_called"
+	fi
 fi
 exit "$bad"
