@@ -77,6 +77,7 @@ test_scripts += tests/ctl.sh tests/ctl-live.sh
 # examples, bench
 test_scripts += tests/httpd.sh tests/scripts.sh
 test_scripts += tests/e2e/kills.sh tests/e2e/grants.sh tests/e2e/forced.sh
+test_scripts += tests/e2e/forced-kills.sh tests/e2e/forced-grants.sh
 EXTRA_DIST += tests/e2e/common.bash
 check_PROGRAMS += tests/e2e/hog
 tests_e2e_hog_SOURCES = tests/e2e/hog.c

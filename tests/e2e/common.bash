@@ -202,6 +202,26 @@ detached()	# PID
 	[ "$(attachment "$1")" != daemon ]
 }
 
+# shown PID KEY WANTED: what schedctl shows of a runtime.
+shown()
+{
+	local got
+	got=$(schedctl show "$1" --json | value "$2")
+	echo "$2 is '$got', not '$3'"
+	[ "$got" = "$3" ]
+}
+
+# The tick and the guards that the environment forces, if it does, are in force.
+check_forced()	# CASE PID
+{
+	if [ -n "${USCHED_TICK:-}" ]; then
+		check "$1_has_the_forced_tick" shown "$2" tick "$USCHED_TICK"
+	fi
+	if [ -n "${USCHED_GUARD:-}" ]; then
+		check "$1_has_the_forced_guards" shown "$2" stack_guard "$USCHED_GUARD"
+	fi
+}
+
 # A cgroup's CPU quota lets a runtime have fewer workers than there are CPUs to be counted.
 quota_binds()	# PID
 {

@@ -4,19 +4,12 @@
 # The main load with the POSIX timer tick and mprotect guards forced: what Debian 12's own kernel,
 # with perf denied, gives a normal user. And with the timerfd tick. Every answer must be right, at
 # each quantum, and the counters must show that fibers were preempted, or not, as the quantum says.
+# forced-kills.sh and forced-grants.sh run the other two tests so.
 # shellcheck disable=SC2317 # functions are called through check
 # shellcheck source=tests/e2e/common.bash
 . "$(dirname "$0")/common.bash"
 needs wrk curl gzip
 needs_real_kernel
-
-is()	# KEY WANTED
-{
-	local got
-	got=$(schedctl show "$service" --json | value "$1")
-	echo "$1 is '$got', not '$2'"
-	[ "$got" = "$2" ]
-}
 
 # The sum of all workers.
 total()	# COUNTER
@@ -42,8 +35,8 @@ for tick in timer timerfd; do
 	unset USCHED_TICK USCHED_GUARD
 	service=$pid
 	check "$tick.is_attached" wait_until 20 attached "$service"
-	check "$tick.is_in_force" is tick "$tick"
-	check "$tick.guard_is_in_force" is stack_guard mprotect
+	check "$tick.is_in_force" shown "$service" tick "$tick"
+	check "$tick.guard_is_in_force" shown "$service" stack_guard mprotect
 	check "$tick.first_answer" learn_answer "$port"
 	start_loads "$port" 8
 	for quantum in 2ms 500us 10ms; do

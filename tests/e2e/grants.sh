@@ -3,7 +3,8 @@
 #
 # Two runtimes want every CPU. The daemon gives each its share, no CPU twice, and what it says is
 # proved by the kernel: the thread that has a worker may run on that worker's CPU and on no other, as
-# /proc/PID/task/TID/status tells. When one runtime ends the other gets the rest.
+# /proc/PID/task/TID/status tells. When one runtime ends the other gets the rest. The tick and the
+# guards are those of the machine, or what USCHED_TICK and USCHED_GUARD say.
 # shellcheck disable=SC2317 # functions are called through check
 # shellcheck source=tests/e2e/common.bash
 . "$(dirname "$0")/common.bash"
@@ -117,12 +118,14 @@ start_hog()	# NAME: sets pid
 start_daemon
 start_hog first
 first=$pid
+check_forced first "$first"
 if quota_binds "$first"; then
 	skip_all container "a cgroup quota gives a runtime fewer than all $cpus CPUs"
 fi
 becomes one_runtime_has_all_cpus has_all "$first"
 start_hog second
 second=$pid
+check_forced second "$second"
 becomes two_runtimes_share_without_overlap divided
 start_hog third
 third=$pid
