@@ -360,7 +360,7 @@ static void *searches(void *argument)
 	return found == &values[2] ? NULL : argument;
 }
 
-static pthread_once_t onces[2];
+static pthread_once_t once_controls[2];
 static _Atomic unsigned int once_number;
 
 USCHED_MIGRATABLE static void happens_once(void)
@@ -371,7 +371,7 @@ USCHED_MIGRATABLE static void happens_once(void)
 static void *does_once(void *argument)
 {
 	callback_argument = argument;
-	return pthread_once(&onces[atomic_fetch_add(&once_number, 1) % 2], happens_once) ? argument :
+	return pthread_once(&once_controls[atomic_fetch_add(&once_number, 1) % 2], happens_once) ? argument :
 	       NULL;
 }
 
@@ -396,7 +396,7 @@ static void callbacks_are_handed_over(void)
 	if (USCHED_SIGNALS_ARE_DELAYED)
 		USCHED_SKIP("tsan: a handler does not run where the signal arrives");
 	for (unsigned int i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
-		onces[0] = onces[1] = again;
+		once_controls[0] = once_controls[1] = again;
 		start(200000, USCHED_WAKEUP_DEFAULT, USCHED_BUDGET_DEFAULT);
 		vetoed_often(functions[i], caller_vetoes);
 		CU_ASSERT_EQUAL(yielded(), 0);
