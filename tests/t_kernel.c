@@ -254,8 +254,8 @@ static const char *missing(void)
 {
 	if (getenv("USCHED_EMULATOR"))
 		return "emulator: has no seccomp filters";
-#if USCHED_TSAN
-	return "tsan: its runtime maps memory for each fiber";
+#if USCHED_TSAN || USCHED_ASAN
+	return "sanitizer: its runtime calls the kernel, to map memory or to find a stack";
 #else
 	return NULL;
 #endif
