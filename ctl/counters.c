@@ -12,7 +12,10 @@ const struct ctl_counter ctl_counters[] = {
 	COUNTER(tick_never), COUNTER(tick_alone), COUNTER(handoffs_direct), COUNTER(handoffs_spare),
 	COUNTER(starved), COUNTER(taken), COUNTER(yields), COUNTER(parks), COUNTER(wakes),
 	COUNTER(steals), COUNTER(spawned), COUNTER(polls), COUNTER(io_events),
-	COUNTER(timers_fired), COUNTER(idle_ns), { NULL, 0 },
+	COUNTER(timers_fired), COUNTER(idle_ns), COUNTER(tick_lost), COUNTER(tick_revoked),
+	COUNTER(tick_off), COUNTER(tick_section), COUNTER(tick_grace), COUNTER(tick_yielded),
+	COUNTER(tick_notes), COUNTER(tick_urgent), COUNTER(tick_stops), COUNTER(vetoes),
+	COUNTER(budget_yields), { NULL, 0 },
 };
 
 uint64_t ctl_counter(const struct usched_client_worker *worker, const struct ctl_counter *counter)

@@ -39,7 +39,7 @@ int ctl_verb_doctor(struct ctl *ctl, int count, char **arguments)
 	struct ctl_probe probe[ROWS_MAX];
 	const char *name[ROWS_MAX];
 	const char *tick = NULL;
-	size_t rows = 0, i;
+	size_t rows = 0, better = 0, i;
 
 	(void)count;
 	(void)arguments;
@@ -48,8 +48,12 @@ int ctl_verb_doctor(struct ctl *ctl, int count, char **arguments)
 		name[rows] = ctl_probes[i].name;
 		ctl_probes[i].run(&probe[rows]);
 		/* In the order in which a runtime tries them. */
-		if (!tick && !strncmp(name[rows], "tick-", 5) && probe[rows].verdict == CTL_WORKS)
-			tick = name[rows] + 5;
+		if (!tick && !strncmp(name[rows], "tick-", 5)) {
+			if (probe[rows].verdict == CTL_WORKS)
+				tick = name[rows] + 5;
+			else
+				better = rows + 1;
+		}
 	}
 	name[rows] = "daemon";
 	probe_daemon(ctl, &probe[rows++]);
@@ -79,6 +83,9 @@ int ctl_verb_doctor(struct ctl *ctl, int count, char **arguments)
 		}
 		ctl_table_close(table);
 		printf("\nA runtime started here preempts by: %s\n", tick ? tick : "nothing");
+		for (i = 0; i < better; i++)
+			if (!strncmp(name[i], "tick-", 5))
+				printf("not by %s: %s\n", name[i] + 5, probe[i].detail);
 		for (i = 0; i < rows; i++)
 			if (probe[i].hint[0])
 				printf("to get %s: %s\n", name[i], probe[i].hint);

@@ -28,20 +28,104 @@ static void put(const char *key, const char *value, const char *format, ...)
 	putchar('\n');
 }
 
+static const char *number(uint64_t value)
+{
+	static char text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	return text;
+}
+
 static const char *tick_meaning(enum usched_tick tick)
 {
 	switch (tick) {
 	case USCHED_TICK_PERF:
 		return "a perf event per carrier: costs nothing while a carrier sleeps";
 	case USCHED_TICK_TIMER:
-		return "a POSIX timer per carrier: perf events are refused here, or were not "
-		       "wished; schedctl doctor";
+		return "a POSIX timer per carrier: also interrupts system calls that sleep";
 	case USCHED_TICK_TIMERFD:
-		return "one timerfd and directed signals: the coarsest; schedctl doctor";
+		return "one timerfd and directed signals: the coarsest";
 	case USCHED_TICK_AUTO:
 		break;
 	}
 	return "not known";
+}
+
+/* Why a better tick was not taken; NULL: it was, or is not better. */
+static const char *refusal_word(enum usched_client_refusal refusal)
+{
+	switch (refusal) {
+	case USCHED_CLIENT_REFUSAL_NONE:
+		return NULL;
+	case USCHED_CLIENT_REFUSAL_CHOICE:
+		return "not asked for";
+	case USCHED_CLIENT_REFUSAL_DENIED:
+		return "denied";
+	case USCHED_CLIENT_REFUSAL_MISSING:
+		return "missing";
+	case USCHED_CLIENT_REFUSAL_LIMIT:
+		return "at its limit";
+	case USCHED_CLIENT_REFUSAL_OTHER:
+		return "failed";
+	case USCHED_CLIENT_REFUSAL_UNKNOWN:
+		break;
+	}
+	return "refused";
+}
+
+static const char *perf_reason(enum usched_client_refusal refusal)
+{
+	switch (refusal) {
+	case USCHED_CLIENT_REFUSAL_CHOICE:
+		return "perf: the program or USCHED_TICK asked for another one";
+	case USCHED_CLIENT_REFUSAL_DENIED:
+		return "perf: denied (kernel.perf_event_paranoid above 2, or a container's filter)";
+	case USCHED_CLIENT_REFUSAL_MISSING:
+		return "perf: the kernel has no perf events, or a filter hides them";
+	case USCHED_CLIENT_REFUSAL_LIMIT:
+		return "perf: no descriptor or memory was left";
+	default:
+		return "perf: refused";
+	}
+}
+
+static const char *timer_reason(enum usched_client_refusal refusal)
+{
+	switch (refusal) {
+	case USCHED_CLIENT_REFUSAL_CHOICE:
+		return "timer: the program or USCHED_TICK asked for another one";
+	case USCHED_CLIENT_REFUSAL_DENIED:
+		return "timer: denied (a container's filter)";
+	case USCHED_CLIENT_REFUSAL_MISSING:
+		return "timer: the kernel has no POSIX timers, or a filter hides them";
+	case USCHED_CLIENT_REFUSAL_LIMIT:
+		return "timer: none was left (RLIMIT_SIGPENDING)";
+	default:
+		return "timer: refused";
+	}
+}
+
+/* The tick in use, and for each better one why it is not that. */
+static void put_tick(const struct usched_client_info *info)
+{
+	const char *tick = ctl_tick(info->tick), *lost = "";
+	const char *perf = "", *timer = "", *first = "", *second = "";
+
+	if (info->perf_refused != USCHED_CLIENT_REFUSAL_NONE) {
+		first = "; ";
+		perf = perf_reason(info->perf_refused);
+	}
+	if (info->timer_refused != USCHED_CLIENT_REFUSAL_NONE && info->tick == USCHED_TICK_TIMERFD) {
+		second = "; ";
+		timer = timer_reason(info->timer_refused);
+	}
+	put("tick", tick ? tick : "-", "%s%s%s%s%s", tick_meaning(info->tick), first, perf, second,
+	    timer);
+	if (info->flags & USCHED_CLIENT_TICKS_LOST)
+		lost = "; TICKS ARE LOST: the program has replaced their handler";
+	else if (info->flags & USCHED_CLIENT_SIGNAL_SHARED)
+		lost = "; shared with a handler of the program";
+	put("signal", number(info->signal), "that the tick sends%s", lost);
 }
 
 static const char *attachment_meaning(const struct usched_client_info *info)
@@ -85,14 +169,6 @@ static void cpu_list(const uint64_t words[USCHED_CLIENT_CPU_WORDS], char *text, 
 	}
 }
 
-static const char *number(uint64_t value)
-{
-	static char text[24];
-
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
-	return text;
-}
-
 static void put_quantum(const struct usched_client_info *info)
 {
 	struct ctl_word wanted = ctl_quantum(info->quantum_wanted_ns);
@@ -119,15 +195,14 @@ static void put_quantum(const struct usched_client_info *info)
 
 static void put_text(const struct usched_client_info *info, const char *cpus)
 {
-	const char *tick = ctl_tick(info->tick), *attachment = ctl_attachment(info->attachment);
+	const char *attachment = ctl_attachment(info->attachment);
 
 	put("pid", number(info->pid), "runtime number %u of this process", info->number);
 	put("name", info->name, "uid %u", info->uid);
 	put("age", ctl_age(info->start_time_ns, info->read_ns).text, "since the runtime was created");
 	put("attachment", attachment ? attachment : "-", "%s; moved %llu times",
 	    attachment_meaning(info), (unsigned long long)info->session_changes);
-	put("tick", tick ? tick : "-", "%s", tick_meaning(info->tick));
-	put("signal", number(info->signal), "that the tick sends");
+	put_tick(info);
 	put_quantum(info);
 	if (info->grant_known)
 		put("cpus", cpus, "granted%s", info->grant_acked >= info->grant_generation ?
@@ -167,7 +242,11 @@ static void put_json(const struct usched_client_info *info, const char *cpus)
 	ctl_json_text(object, "attachment", ctl_attachment(info->attachment));
 	ctl_json_number(object, "session_changes", info->session_changes);
 	ctl_json_text(object, "tick", ctl_tick(info->tick));
+	ctl_json_text(object, "tick_perf_refused", refusal_word(info->perf_refused));
+	ctl_json_text(object, "tick_timer_refused", refusal_word(info->timer_refused));
 	ctl_json_number(object, "signal", info->signal);
+	ctl_json_flag(object, "signal_shared", (info->flags & USCHED_CLIENT_SIGNAL_SHARED) != 0);
+	ctl_json_flag(object, "ticks_lost", (info->flags & USCHED_CLIENT_TICKS_LOST) != 0);
 	ctl_json_number(object, "tick_cost_ns", info->tick_cost_ns);
 	ctl_json_number(object, "quantum_ns", info->quantum_ns);
 	ctl_json_number(object, "quantum_floor_ns", info->quantum_floor_ns);

@@ -21,8 +21,8 @@
 enum { LINES_PER_TITLE = 20 };
 
 static const struct ctl_column columns[] = {
-	{ "CPU", 1 }, { "DISPATCHES", 1 }, { "TICKS", 1 }, { "DIRECT", 1 }, { "SPARE", 1 },
-	{ "STARVED", 1 }, { "TAKEN", 1 }, { "YIELDS", 1 }, { "PARKS", 1 }, { "WAKES", 1 },
+	{ "CPU", 1 }, { "DISPATCHES", 1 }, { "TICKS", 1 }, { "IN PLACE", 1 }, { "DIRECT", 1 },
+	{ "SPARE", 1 }, { "STARVED", 1 }, { "TAKEN", 1 }, { "YIELDS", 1 }, { "PARKS", 1 }, { "WAKES", 1 },
 	{ "STEALS", 1 }, { "SPAWNED", 1 }, { "IO", 1 }, { "TIMERS", 1 }, { "IDLE", 1 },
 };
 
@@ -30,6 +30,7 @@ static void put_total(struct ctl_table *table, const struct usched_client_worker
 {
 	ctl_table_cell(table, "%llu", (unsigned long long)worker->dispatches);
 	ctl_table_cell(table, "%llu", (unsigned long long)worker->ticks);
+	ctl_table_cell(table, "%llu", (unsigned long long)worker->tick_yielded);
 	ctl_table_cell(table, "%llu", (unsigned long long)worker->handoffs_direct);
 	ctl_table_cell(table, "%llu", (unsigned long long)worker->handoffs_spare);
 	ctl_table_cell(table, "%llu", (unsigned long long)worker->starved);

@@ -17,8 +17,10 @@ libcore_la_LIBADD = $(URCU_LIBS) $(NUMA_LIBS) -lpthread
 # L0 base
 libcore_la_SOURCES += lib/base/assert.c lib/base/assert.h lib/base/format.c lib/base/format.h
 libcore_la_SOURCES += lib/base/spinlock.c lib/base/spinlock.h lib/base/random.c lib/base/random.h
+libcore_la_SOURCES += lib/base/disposition.c lib/base/disposition.h
 libcore_la_SOURCES += lib/base/duration.c lib/base/duration.h
 libcore_la_SOURCES += lib/base/environment.c lib/base/environment.h
+libcore_la_SOURCES += lib/base/errno.c lib/base/errno.h
 libcore_la_SOURCES += lib/base/printable.c lib/base/printable.h
 libcore_la_SOURCES += lib/base/futex.h lib/base/clock.h lib/base/list.h
 
@@ -47,17 +49,19 @@ libcore_la_SOURCES += lib/fiber/fiber.h lib/fiber/waiter.h
 # L4 worker
 libcore_la_SOURCES += lib/worker/birth.c lib/worker/carrier.c lib/worker/carrier.h
 libcore_la_SOURCES += lib/worker/dispatch.c lib/worker/dispatch.h lib/worker/find.c
-libcore_la_SOURCES += lib/worker/handoff.c lib/worker/inbox.h lib/worker/poll.h
+libcore_la_SOURCES += lib/worker/decision.h lib/worker/handoff.c lib/worker/inbox.h lib/worker/poll.h
 libcore_la_SOURCES += lib/worker/registry.c lib/worker/registry.h lib/worker/ring.h
 libcore_la_SOURCES += lib/worker/scheduler.h lib/worker/step.h lib/worker/timers.c
 libcore_la_SOURCES += lib/worker/timers.h
 
 # L5 preempt
-libcore_la_SOURCES += lib/preempt/handler.c lib/preempt/monitor.c lib/preempt/monitor.h
-libcore_la_SOURCES += lib/preempt/tick.c lib/preempt/tick.h
+libcore_la_SOURCES += lib/preempt/code.c lib/preempt/code.h lib/preempt/decide.c
+libcore_la_SOURCES += lib/preempt/wakeup.c lib/preempt/wakeup.h
+libcore_la_SOURCES += lib/preempt/monitor.c lib/preempt/monitor.h
+libcore_la_SOURCES += lib/preempt/signal.c lib/preempt/tick.c lib/preempt/tick.h
 
 # L6 sync
-libcore_la_SOURCES += lib/sync/channel.c lib/sync/join.c lib/sync/mutex.c lib/sync/sleep.c
+libcore_la_SOURCES += lib/sync/channel.c lib/sync/join.c lib/sync/mutex.c lib/sync/preempt.c lib/sync/sleep.c
 libcore_la_SOURCES += lib/sync/wait.c lib/sync/wait.h
 
 # L7 io
@@ -79,7 +83,7 @@ libcore_la_SOURCES += lib/runtime/build.c lib/runtime/control.c lib/runtime/cont
 libcore_la_SOURCES += lib/runtime/control_attach.c lib/runtime/control_observe.c
 libcore_la_SOURCES += lib/runtime/control_private.h lib/runtime/host.c lib/runtime/options.c
 libcore_la_SOURCES += lib/runtime/options.h lib/runtime/runtime.c lib/runtime/runtime.h
-libcore_la_SOURCES += lib/runtime/spawn.c lib/runtime/threads.c
+libcore_la_SOURCES += lib/runtime/spawn.c lib/runtime/threads.c lib/runtime/tunables.c
 
 libusched_la_SOURCES =
 libusched_la_LIBADD = libcore.la

@@ -13,6 +13,7 @@ dist_man_MANS += \
 	man/usched_channel_free.3 \
 	man/usched_channel_receive.3 \
 	man/usched_channel_send.3 \
+	man/usched_checkpoint.3 \
 	man/usched_client_close.3 \
 	man/usched_client_daemon_status.3 \
 	man/usched_client_directory.3 \
@@ -41,6 +42,8 @@ dist_man_MANS += \
 	man/usched_client_text.3 \
 	man/usched_client_wait.3 \
 	man/usched_close.3 \
+	man/usched_code_add.3 \
+	man/usched_code_remove.3 \
 	man/usched_connect.3 \
 	man/usched_detach.3 \
 	man/usched_join.3 \
@@ -49,12 +52,15 @@ dist_man_MANS += \
 	man/usched_mutex_lock.3 \
 	man/usched_mutex_unlock.3 \
 	man/usched_now.3 \
+	man/usched_preempt_disable.3 \
+	man/usched_preempt_enable.3 \
 	man/usched_read.3 \
 	man/usched_runtime_create.3 \
 	man/usched_runtime_current.3 \
 	man/usched_runtime_destroy.3 \
 	man/usched_runtime_set_quantum.3 \
 	man/usched_self.3 \
+	man/usched_set_quantum.3 \
 	man/usched_sleep_until.3 \
 	man/usched_spawn.3 \
 	man/usched_version.3 \

@@ -35,7 +35,9 @@ test_programs += tests/t_fiber tests/t_sync tests/t_preempt tests/t_io tests/t_k
 test_programs += tests/t_ring tests/t_timers
 
 # L5 preempt
-test_programs += tests/t_protocol
+test_programs += tests/t_protocol tests/t_modes
+test_programs += tests/t_protocol tests/t_signals tests/t_fallback
+tests_t_fallback_SOURCES = tests/t_fallback.c tests/deny.h
 
 # L6 sync
 
@@ -66,6 +68,10 @@ tests_helper_fake_LDADD = -lpthread
 check_PROGRAMS += tests/helper_runtime
 tests_helper_runtime_LDADD = libusched.la
 EXTRA_tests_helper_runtime_DEPENDENCIES = schedctl uschedd
+check_PROGRAMS += tests/helper_deny
+tests_helper_deny_SOURCES = tests/helper_deny.c tests/deny.h
+tests_helper_deny_LDADD =
+test_scripts += tests/ctl.sh tests/ctl-live.sh tests/ctl-ticks.sh
 test_scripts += tests/ctl.sh tests/ctl-live.sh
 
 # examples, bench

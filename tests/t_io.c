@@ -19,7 +19,7 @@
 
 #include "harness.h"
 
-#define SOON usched_after(UINT64_C(30000000000))
+#define SOON usched_after(UINT64_C(60000000000))
 
 enum { CONNECTIONS = 500, ROUNDS = 5, BIG_BYTES = 4 << 20 };
 

@@ -79,6 +79,7 @@ static void wrong_variables_are_refused(void)
 		{ "USCHED_GUARD", "none" }, { "USCHED_MEMBARRIER", "on" },
 		{ "USCHED_EMBEDDED", "2" }, { "USCHED_EMBEDDED", "yes" },
 		{ "USCHED_SIGNAL", "SIGNOT" }, { "USCHED_SIGNAL", "0" }, { "USCHED_SIGNAL", "64" },
+		{ "USCHED_SIGNAL", "SIGSEGV" }, { "USCHED_SIGNAL", "9" }, { "USCHED_SIGNAL", "CHLD" },
 		{ "USCHED_QUANTUM_FLOOR_NS", "10" },
 		{ "USCHED_SOCKET", "/" TEN TEN TEN TEN TEN TEN TEN TEN TEN },
 	};

@@ -63,6 +63,8 @@ static void the_layout_is_the_one_of_version_1(void)
 	AT(usched_report, tick_source, 168);
 	AT(usched_report, tick_cost_ns, 176);
 	AT(usched_report, flags, 200);
+	AT(usched_report, perf_refused, 204);
+	AT(usched_report, timer_refused, 208);
 	AT(usched_report, heartbeat, 256);
 	AT(usched_report, attachment, 272);
 	AT(usched_report, demand_cpus, 276);
@@ -76,6 +78,8 @@ static void the_layout_is_the_one_of_version_1(void)
 	AT(usched_report_worker, handoffs_direct, 104);
 	AT(usched_report_worker, yields, 136);
 	AT(usched_report_worker, idle_ns, 200);
+	AT(usched_report_worker, tick_lost, 208);
+	AT(usched_report_worker, budget_yields, 288);
 	AT(usched_message, type, 8);
 	AT(usched_message, serial, 12);
 	AT(usched_message_hello, workers, 40);
@@ -93,7 +97,7 @@ static void the_layout_is_the_one_of_version_1(void)
 	CU_ASSERT_EQUAL(sizeof(struct usched_message_list_entry), 208);
 	CU_ASSERT_EQUAL(sizeof(struct usched_message_error), 280);
 	CU_ASSERT_EQUAL(usched_segment_bytes(USCHED_SEGMENT_GRANT, WORKERS), 512 + 3 * 128);
-	CU_ASSERT_EQUAL(usched_segment_bytes(USCHED_SEGMENT_REPORT, WORKERS), 384 + 3 * 256);
+	CU_ASSERT_EQUAL(usched_segment_bytes(USCHED_SEGMENT_REPORT, WORKERS), 384 + 3 * 384);
 	CU_ASSERT_EQUAL(memcmp(&(uint64_t){ USCHED_GRANT_MAGIC }, "USGRANT1", 8), 0);
 }
 

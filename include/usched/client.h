@@ -239,6 +239,19 @@ void usched_client_runtime_close(struct usched_client_runtime *runtime);
 
 #define USCHED_CLIENT_NO_MEMBARRIER 0x1u	/* info.flags: the kernel refuses membarrier */
 #define USCHED_CLIENT_QUOTA	    0x2u	/* a cgroup quota binds the number of CPUs   */
+#define USCHED_CLIENT_SIGNAL_SHARED 0x4u	/* the program has a handler of info.signal  */
+#define USCHED_CLIENT_TICKS_LOST    0x8u	/* the program replaced the tick's handler   */
+
+/* Why a better tick was not taken. */
+enum usched_client_refusal {
+	USCHED_CLIENT_REFUSAL_NONE,	/* it was taken, or a better one was	*/
+	USCHED_CLIENT_REFUSAL_CHOICE,	/* the program or USCHED_TICK chose another one */
+	USCHED_CLIENT_REFUSAL_DENIED,	/* EPERM, EACCES			*/
+	USCHED_CLIENT_REFUSAL_MISSING,	/* the kernel does not have it		*/
+	USCHED_CLIENT_REFUSAL_LIMIT,	/* of descriptors, timers or memory	*/
+	USCHED_CLIENT_REFUSAL_OTHER,
+	USCHED_CLIENT_REFUSAL_UNKNOWN,
+};
 
 struct usched_client_info {
 	size_t size;
@@ -266,7 +279,8 @@ struct usched_client_info {
 	uint64_t tunables_generation;	/* of the last change; 0: never set	*/
 	uint64_t tunables_acked;	/* generation that every carrier has	*/
 	uint32_t guard_kind;		/* of stacks: 1 MADV_GUARD_INSTALL, 2 mprotect */
-	uint32_t flags;			/* USCHED_CLIENT_NO_MEMBARRIER, _QUOTA	*/
+	uint32_t flags;			/* USCHED_CLIENT_NO_MEMBARRIER, _QUOTA, _SIGNAL_SHARED,
+					   _TICKS_LOST				*/
 
 	uint32_t grant_known;		/* 0: the grant was being written all the time, or
 					   is not readable; the next four are void	*/
@@ -285,6 +299,9 @@ struct usched_client_info {
 	uint64_t fibers_alive;
 	uint64_t fibers_spawned;
 	uint64_t fibers_parked;
+
+	enum usched_client_refusal perf_refused;	/* why tick is not USCHED_TICK_PERF */
+	enum usched_client_refusal timer_refused;	/* nor USCHED_TICK_TIMER	*/
 };
 
 enum usched_client_worker_state {
@@ -327,6 +344,17 @@ struct usched_client_worker {
 	uint64_t io_events;
 	uint64_t timers_fired;
 	uint64_t idle_ns;		/* asleep for want of work, also just now */
+	uint64_t tick_lost;		/* the worker had been taken meanwhile	*/
+	uint64_t tick_revoked;		/* the CPU had been revoked		*/
+	uint64_t tick_off;		/* the fiber has no quantum		*/
+	uint64_t tick_section;		/* in a section with preemption off	*/
+	uint64_t tick_grace;		/* in libc: looked again 50 us later	*/
+	uint64_t tick_yielded;		/* switched in place (mode YIELD)		*/
+	uint64_t tick_notes;		/* notes of deferred ones, taken up	*/
+	uint64_t tick_urgent;		/* somebody had become ready		*/
+	uint64_t tick_stops;		/* alone: the tick was stopped		*/
+	uint64_t vetoes;			/* of switching in place		*/
+	uint64_t budget_yields;		/* a budget of calls was used up		*/
 };
 
 /**

@@ -66,6 +66,12 @@ enum usched_tick {
 #define USCHED_QUANTUM_MAX_NS  UINT64_C(1000000000)	/* 1 s		 */
 #define USCHED_QUANTUM_DEFAULT UINT64_MAX		/* 2 ms, or USCHED_QUANTUM */
 
+#define USCHED_WAKEUP_OFF     UINT64_C(0)		/* it waits for the quantum to end */
+#define USCHED_WAKEUP_DEFAULT UINT64_MAX		/* 100 us, or USCHED_WAKEUP	   */
+
+#define USCHED_BUDGET_OFF     UINT32_C(0)		/* no limit			   */
+#define USCHED_BUDGET_DEFAULT UINT32_MAX		/* 100, or USCHED_BUDGET	   */
+
 #define USCHED_RUNTIME_EMBEDDED 0x1u	/* never look for the daemon */
 
 struct usched_runtime_options {
@@ -81,11 +87,15 @@ struct usched_runtime_options {
 	uint32_t fibers_max;	/* alive at one time; 0: 16,777,216			*/
 	const char *socket_directory; /* of the daemon; NULL: USCHED_SOCKET, or /run/usched;
 				      at most 90 bytes					*/
+	uint64_t wakeup_ns;	/* a fiber that becomes ready stops one that has run so long:
+				   USCHED_WAKEUP_DEFAULT, _OFF, or 20 us to 1 s		*/
+	uint32_t budget;	/* library calls without a wait before a fiber yields:
+				   USCHED_BUDGET_DEFAULT, _OFF, or up to 1,000,000,000	*/
 };
 
 #define USCHED_RUNTIME_OPTIONS_INIT \
 	{ sizeof(struct usched_runtime_options), NULL, 0, 0, USCHED_QUANTUM_DEFAULT, \
-	  USCHED_TICK_AUTO, 0, 0, NULL }
+	  USCHED_TICK_AUTO, 0, 0, NULL, USCHED_WAKEUP_DEFAULT, USCHED_BUDGET_DEFAULT }
 
 /**
  * usched_runtime_create() - start a runtime
@@ -163,13 +173,17 @@ enum usched_stack {
 
 enum usched_preempt {
 	USCHED_PREEMPT_HANDOFF,	/* stopped at any instruction, right for any code	*/
-	USCHED_PREEMPT_NEVER,	/* runs until it waits or yields			*/
+	USCHED_PREEMPT_NEVER,	/* runs until it waits, yields, or used up its budget	*/
+	USCHED_PREEMPT_YIELD,	/* as HANDOFF, but cheaper in code that was declared with
+				   usched_code_add(): there it may go on on another thread */
 };
+#define USCHED_HAS_PREEMPT_YIELD 1
 
+/* Each 10 ms one fiber of each class that others keep from running gets a turn. */
 enum usched_priority {
 	USCHED_PRIORITY_NORMAL,
 	USCHED_PRIORITY_HIGH,	/* runs before normal ones of its worker		*/
-	USCHED_PRIORITY_LOW,	/* runs when no other is ready, or has waited 10 ms	*/
+	USCHED_PRIORITY_LOW,	/* runs when no other is ready				*/
 };
 
 #define USCHED_ANYWHERE (-1)
@@ -182,11 +196,13 @@ struct usched_fiber_options {
 	enum usched_priority priority;
 	int node;		/* starts on a worker of this NUMA node			*/
 	int cpu;		/* starts on the worker of this CPU; wins over node	*/
+	uint64_t quantum_ns;	/* of its own; USCHED_QUANTUM_DEFAULT: its priority's	*/
 };
 
 #define USCHED_FIBER_OPTIONS_INIT \
 	{ sizeof(struct usched_fiber_options), NULL, USCHED_STACK_DEFAULT, \
-	  USCHED_PREEMPT_HANDOFF, USCHED_PRIORITY_NORMAL, USCHED_ANYWHERE, USCHED_ANYWHERE }
+	  USCHED_PREEMPT_HANDOFF, USCHED_PRIORITY_NORMAL, USCHED_ANYWHERE, USCHED_ANYWHERE, \
+	  USCHED_QUANTUM_DEFAULT }
 
 /**
  * usched_spawn() - start a fiber
@@ -256,6 +272,102 @@ usched_fiber_t usched_self(void);
  * Callable from: fiber, any thread
  */
 int usched_yield(void);
+
+/**
+ * usched_checkpoint() - a good moment to be preempted
+ *
+ * Lets the others run, as usched_yield() does, but only when the slice is over: the quantum, the
+ * budget of calls, or because a fiber that has just become ready waits. For loops of fibers with
+ * USCHED_PREEMPT_NEVER, and where stopping is cheaper than at any other place.
+ *
+ * Return:	0; outside a fiber nothing happens
+ * May switch:	yes
+ * Callable from: fiber, any thread
+ */
+int usched_checkpoint(void);
+
+/**
+ * usched_preempt_disable() - begin a section in which ticks do not stop this fiber
+ *
+ * Sections nest. Such a section delays ticks, and nothing else: it is no lock, other workers go on,
+ * and a call that waits, or yields, lets others run all the same. While a fiber holds a lock that
+ * many want, a short one keeps it from being stopped there.
+ *
+ * Return:	0; outside a fiber nothing happens
+ * Errors:	-EOVERFLOW  2^32 - 1 sections are open
+ * May switch:	no
+ * Callable from: fiber, any thread
+ */
+int usched_preempt_disable(void);
+
+/**
+ * usched_preempt_enable() - end the section that was begun last
+ *
+ * If a tick came meanwhile, the fiber yields at the end of the outermost one.
+ *
+ * Return:	0; outside a fiber nothing happens
+ * Errors:	-EPERM   no section is open
+ * May switch:	yes
+ * Callable from: fiber, any thread
+ */
+int usched_preempt_enable(void);
+
+/**
+ * usched_set_quantum() - change the quantum of one fiber
+ * @quantum_ns:	USCHED_QUANTUM_OFF, between USCHED_QUANTUM_MIN_NS and _MAX_NS, or
+ *		USCHED_QUANTUM_DEFAULT: that of its priority, its pool, or the runtime
+ *
+ * Taken up at the fiber's next tick, wait or turn. One below the floor (usched(7)) is raised to it.
+ *
+ * Return:	0
+ * Errors:	-ERANGE  out of range; -ESRCH no such fiber
+ * May switch:	no
+ * Callable from: fiber, any thread
+ */
+int usched_set_quantum(usched_fiber_t fiber, uint64_t quantum_ns);
+
+/**
+ * USCHED_MIGRATABLE - mark a function for USCHED_CODE_ADD()
+ *
+ *	USCHED_MIGRATABLE static void *compute(void *argument) { ... }
+ */
+#define USCHED_MIGRATABLE __attribute__((noinline, section("usched_migratable")))
+
+/**
+ * usched_code_add() - declare code that may go on on another thread at any instruction
+ * @start:	its first byte
+ * @end:	the first byte behind it
+ *
+ * A fiber with USCHED_PREEMPT_YIELD that is stopped in declared code is switched as cheaply as by
+ * usched_yield(), and goes on wherever there is a CPU. Its author promises that this code, from
+ * there, holds no pthread mutex and no lock of a FILE, and uses no thread-local variable, errno
+ * included. A function that such code calls need not be declared: stopped there, the fiber keeps
+ * its thread. So it does when declared code was called back by a library (qsort, pthread_once) in
+ * which none was declared, and inside signal handlers. Declared code of a library that is loaded
+ * later may be added at any time; adding a range again takes note of newly loaded libraries.
+ *
+ * Return:	0, also when it was declared before
+ * Errors:	-EINVAL  @end is not behind @start; -ENOSPC 64 ranges are declared
+ * May switch:	no
+ * Callable from: fiber, any thread
+ */
+int usched_code_add(const void *start, const void *end);
+
+/**
+ * usched_code_remove() - the range, as it was added, is declared no longer
+ *
+ * Return:	0
+ * Errors:	-ENOENT  no such range
+ * May switch:	no
+ * Callable from: fiber, any thread; before the library that has the code is unloaded
+ */
+int usched_code_remove(const void *start, const void *end);
+
+/* Declares all functions of the calling program or library that are marked USCHED_MIGRATABLE. */
+#define USCHED_CODE_ADD() \
+	usched_code_add(__start_usched_migratable, __stop_usched_migratable)
+extern const char __start_usched_migratable[] __attribute__((weak, visibility("hidden")));
+extern const char __stop_usched_migratable[] __attribute__((weak, visibility("hidden")));
 
 /**
  * usched_sleep_until() - wait for a point in time

@@ -111,6 +111,41 @@ static inline uintptr_t usched_arch_sp(const ucontext_t *frame)
 #endif
 }
 
+/**
+ * usched_arch_link() - where a leaf function that a signal interrupted returns to
+ * @frame:	third argument of an SA_SIGINFO handler
+ *
+ * Return:	the link register; 0 on a CPU that keeps return addresses in the stack.
+ * Callable from: signal handler.
+ */
+static inline uintptr_t usched_arch_link(const ucontext_t *frame)
+{
+#if defined(__aarch64__)
+	return (uintptr_t)frame->uc_mcontext.regs[30];
+#elif defined(__riscv)
+	return (uintptr_t)frame->uc_mcontext.__gregs[1];	/* REG_RA */
+#else
+	(void)frame;
+	return 0;
+#endif
+}
+
+/**
+ * usched_arch_return_address() - the address in a word that may be a return address
+ *
+ * On aarch64 a return address may carry a signature above its 48 bits.
+ *
+ * Callable from: anywhere.
+ */
+static inline uintptr_t usched_arch_return_address(uintptr_t word)
+{
+#if defined(__aarch64__)
+	return word & (((uintptr_t)1 << 48) - 1);
+#else
+	return word;
+#endif
+}
+
 /*
  * Thread slots: one pointer per kernel thread that stays right across a switch.
  *

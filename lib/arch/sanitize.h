@@ -51,6 +51,14 @@
 #define USCHED_SANITIZE_THREAD 1
 #endif
 
+/* ThreadSanitizer runs a signal's handler later, when its own code lets it, and shows it a copy of
+   the frame: such a handler cannot leave the stack. */
+#ifdef USCHED_SANITIZE_THREAD
+#define USCHED_SIGNALS_ARE_DELAYED 1
+#else
+#define USCHED_SIGNALS_ARE_DELAYED 0
+#endif
+
 #ifdef USCHED_SANITIZE_ADDRESS
 #include <pthread.h>
 #include <sanitizer/asan_interface.h>

@@ -141,6 +141,21 @@ static inline void usched_spinlock_unlock(struct usched_spinlock *lock)
 			      memory_order_release);			/* [A] */
 }
 
+/**
+ * usched_spinlock_pass() - wait until the one who held it at the time of the call has released it
+ *
+ * Ordering:	[A] as acquirer.
+ * Callable from: as usched_spinlock_lock(); the caller need not be alone afterwards.
+ */
+static inline void usched_spinlock_pass(struct usched_spinlock *lock)
+{
+	if (__builtin_expect(atomic_load_explicit(&lock->word, memory_order_acquire) &	/* [A] */
+			     USCHED_SPINLOCK_HELD, 0)) {
+		usched_spinlock_lock(lock);
+		usched_spinlock_unlock(lock);
+	}
+}
+
 /* For assertions: somebody holds the lock, hopefully the caller. */
 static inline bool usched_spinlock_is_held(const struct usched_spinlock *lock)
 {

@@ -36,6 +36,15 @@ static uint32_t bits(const uint64_t words[USCHED_CPU_WORDS])
 	return count;
 }
 
+static enum usched_client_refusal refusal(uint32_t code)
+{
+	_Static_assert((int)USCHED_CLIENT_REFUSAL_UNKNOWN == (int)USCHED_REPORT_FAILED + 1,
+		       "client.h and layout.h");
+
+	return code < USCHED_CLIENT_REFUSAL_UNKNOWN ? (enum usched_client_refusal)code :
+						      USCHED_CLIENT_REFUSAL_UNKNOWN;
+}
+
 static void convert_info(struct usched_client_info *info,
 			 const struct usched_client_runtime *runtime,
 			 const struct usched_grant *grant, int grant_known,
@@ -66,6 +75,8 @@ static void convert_info(struct usched_client_info *info,
 	info->tunables_acked = report->tunables_acked;
 	info->guard_kind = report->guard_kind;
 	info->flags = report->flags;
+	info->perf_refused = refusal(report->perf_refused);
+	info->timer_refused = refusal(report->timer_refused);
 	info->grant_known = (uint32_t)grant_known;
 	if (grant_known) {
 		info->quantum_wanted_ns = grant->tunables.quantum_ns;
@@ -129,6 +140,17 @@ static void convert_worker(struct usched_client_worker *to, const struct usched_
 	to->io_events = from->io_events;
 	to->timers_fired = from->timers_fired;
 	to->idle_ns = from->idle_ns;
+	to->tick_lost = from->tick_lost;
+	to->tick_revoked = from->tick_revoked;
+	to->tick_off = from->tick_off;
+	to->tick_section = from->tick_section;
+	to->tick_grace = from->tick_grace;
+	to->tick_yielded = from->tick_yielded;
+	to->tick_notes = from->tick_notes;
+	to->tick_urgent = from->tick_urgent;
+	to->tick_stops = from->tick_stops;
+	to->vetoes = from->vetoes;
+	to->budget_yields = from->budget_yields;
 	/* One that slept when the runtime published last has slept since, or there would be a later
 	   publication. */
 	if (to->state == USCHED_CLIENT_WORKER_IDLE && moment(info) > info->published_ns)
@@ -280,6 +302,17 @@ int usched_client_snapshot_change(const struct usched_client_snapshot *before,
 	SUBTRACT(polls);
 	SUBTRACT(io_events);
 	SUBTRACT(timers_fired);
+	SUBTRACT(tick_lost);
+	SUBTRACT(tick_revoked);
+	SUBTRACT(tick_off);
+	SUBTRACT(tick_section);
+	SUBTRACT(tick_grace);
+	SUBTRACT(tick_yielded);
+	SUBTRACT(tick_notes);
+	SUBTRACT(tick_urgent);
+	SUBTRACT(tick_stops);
+	SUBTRACT(vetoes);
+	SUBTRACT(budget_yields);
 #undef SUBTRACT
 
 	from = moment(&before->info);

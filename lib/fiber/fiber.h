@@ -64,10 +64,18 @@ enum usched_fiber_state {
 	USCHED_FIBER_DONE,
 };
 
+/* What the C++ runtime keeps for each thread of the exceptions in flight: __cxa_eh_globals of the
+   Itanium C++ ABI. It belongs to the code that runs, so it moves with the fiber. */
+struct usched_exceptions {
+	void *caught;
+	unsigned int uncaught;
+};
+
 enum usched_join_state {		/* guarded by lock */
 	USCHED_JOIN_OPEN,		/* a joiner may come			*/
 	USCHED_JOIN_WAITED,		/* `joiner` waits			*/
 	USCHED_JOIN_DETACHED,		/* nobody will come			*/
+	USCHED_JOIN_TOLD,		/* `joiner` has it: it frees the descriptor */
 };
 
 struct usched_fiber {
@@ -77,16 +85,22 @@ struct usched_fiber {
 	struct usched_pool *pool;		/* where its stack is from; fixed	*/
 	struct cds_wfcq_node node;		/* in an inbox				*/
 	_Atomic uint8_t state;			/* relaxed: for observers and asserts	*/
-	uint8_t mode;				/* enum usched_preempt			*/
-	uint8_t priority;			/* enum usched_priority			*/
+	_Atomic uint8_t mode;			/* enum usched_preempt; fixed, relaxed: the monitor */
+	_Atomic uint8_t priority;		/* enum usched_priority; may look at a new owner's */
 	uint8_t stack_class;			/* enum usched_stack			*/
 	uint32_t stack_slot;			/* meaningful once it ran		*/
 	uint32_t index;				/* in the table; fixed			*/
 	_Atomic uint32_t worker_cpu;		/* last; relaxed: for observers		*/
+	_Atomic uint64_t quantum_ns;		/* its own; USCHED_QUANTUM_DEFAULT: its class's.
+						   Relaxed: taken up at the next dispatch or tick */
 
 	struct usched_sanitize sanitize;
 	void *stack_low;			/* bounds, once it ran			*/
 	void *stack_top;
+	_Atomic uint32_t sections;		/* open preempt-off sections; written by itself,
+						   relaxed: the monitor takes it for a hint	*/
+	bool section_note;			/* a tick came inside one		*/
+	struct usched_exceptions exceptions;	/* while it does not run		*/
 
 	/* What waiting touches. */
 	_Alignas(USCHED_CACHELINE) struct usched_waiter waiter;
@@ -95,7 +109,7 @@ struct usched_fiber {
 
 	/* Birth and death. */
 	_Alignas(USCHED_CACHELINE) struct usched_spinlock lock;	/* id, join, joiner, result */
-	uint8_t join;				/* enum usched_join_state		*/
+	_Atomic uint8_t join;			/* enum usched_join_state; relaxed: the lock orders */
 	_Atomic uint64_t id;			/* 0: free; acquire pairs with the release at spawn */
 	uint32_t generation;
 	struct usched_waiter *joiner;
@@ -135,6 +149,33 @@ static inline void usched_fiber_set_state(struct usched_fiber *fiber, enum usche
 static inline struct usched_carrier *usched_fiber_bound(struct usched_fiber *fiber)
 {
 	return atomic_load_explicit(&fiber->bound, memory_order_relaxed);	/* F3 */
+}
+
+static inline enum usched_preempt usched_fiber_mode(const struct usched_fiber *fiber)
+{
+	return (enum usched_preempt)atomic_load_explicit(&fiber->mode, memory_order_relaxed);
+}
+
+static inline enum usched_priority usched_fiber_priority(const struct usched_fiber *fiber)
+{
+	return (enum usched_priority)atomic_load_explicit(&fiber->priority, memory_order_relaxed);
+}
+
+static inline enum usched_join_state usched_fiber_join_state(const struct usched_fiber *fiber)
+{
+	return (enum usched_join_state)atomic_load_explicit(&fiber->join, memory_order_relaxed);
+}
+
+static inline void usched_fiber_set_join_state(struct usched_fiber *fiber,
+					       enum usched_join_state state)
+{
+	atomic_store_explicit(&fiber->join, (uint8_t)state, memory_order_relaxed);
+}
+
+/* Its own word, read by its own thread; a hint for others. */
+static inline bool usched_in_section(struct usched_fiber *fiber)
+{
+	return atomic_load_explicit(&fiber->sections, memory_order_relaxed) != 0;
 }
 
 #endif /* USCHED_FIBER_FIBER_H */

@@ -117,6 +117,35 @@ static inline bool usched_waiter_claim_word(struct usched_waiter *waiter, uint32
 		       memory_order_acq_rel, memory_order_acquire);		/* [W1] [W2] */
 }
 
+/* Whom a claim has made ready, for after the object's lock was released. */
+struct usched_claimed {
+	struct usched_fiber *fiber;	/* NULL: a thread	*/
+	_Atomic uint32_t *word;		/* NULL: nobody		*/
+};
+
+/* End a wait, under the object's lock. False: it had ended by itself. */
+static inline bool usched_claim(struct usched_waiter *waiter, enum usched_wait_state reason,
+				struct usched_claimed *claimed)
+{
+	struct usched_fiber *fiber = waiter->fiber;
+	uint32_t word = usched_waiter_word(waiter);
+
+	if (atomic_load_explicit(&waiter->deadline_ns, memory_order_relaxed) == UINT64_MAX) {
+		/* Nobody but the holder of the lock ends a wait without a deadline: timers look
+		   at the deadline before they claim, and then by CAS of another wait's word. */
+		if ((word & USCHED_WAIT_STATE_MASK) != USCHED_WAIT_WAITING)
+			return false;
+		atomic_store_explicit(&waiter->word,
+				      (word & ~(uint32_t)USCHED_WAIT_STATE_MASK) | (uint32_t)reason,
+				      memory_order_release);			/* [W2] */
+	} else if (!usched_waiter_claim_word(waiter, word, reason)) {
+		return false;
+	}
+	claimed->fiber = fiber;
+	claimed->word = &waiter->word;
+	return true;
+}
+
 static inline enum usched_wait_state usched_waiter_reason(const struct usched_waiter *waiter)
 {
 	return (enum usched_wait_state)(usched_waiter_word(waiter) & USCHED_WAIT_STATE_MASK);

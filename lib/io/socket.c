@@ -3,7 +3,10 @@
  * Sockets and other descriptors: try, and wait if it would block.
  *
  * A fiber waits in the runtime's epoll; a plain thread in ppoll(2), on the same non-blocking
- * descriptor. Each call is tried first, since data is often there already.
+ * descriptor. Each call is tried first, since data is often there already. A call that needed no
+ * wait takes one from the fiber's budget.
+ *
+ * errno is read out of line: after a wait the fiber may be in another thread (base/errno.h).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/errno.h"
 #include "io/descriptor.h"
 
 /* The caller of an operation: a fiber's scheduler, or none. */
@@ -127,12 +131,13 @@ int usched_accept(int descriptor, int *connection, struct sockaddr *address,
 			if (caller.scheduler)
 				usched_descriptor_note(caller.scheduler, new);
 			*connection = new;
+			usched_charge_outside();
 			return 0;
 		}
-		if (errno == ECONNABORTED)
+		if (usched_errno_get() == ECONNABORTED)
 			continue;
 		error = wait_if_blocked(&caller, descriptor, USCHED_READABLE, USCHED_WAIT_ON_ACCEPT,
-					deadline_ns, errno);
+					deadline_ns, usched_errno_get());
 	}
 	return error;
 }
@@ -171,6 +176,7 @@ int usched_connect(int *descriptor, const struct sockaddr *address, socklen_t ad
 		return error;
 	}
 	*descriptor = new;
+	usched_charge_outside();
 	return 0;
 }
 
@@ -184,10 +190,11 @@ int usched_read(int descriptor, void *buffer, size_t count, size_t *got, uint64_
 
 		if (bytes >= 0) {
 			*got = (size_t)bytes;
+			usched_charge_outside();
 			return 0;
 		}
 		error = wait_if_blocked(&caller, descriptor, USCHED_READABLE, USCHED_WAIT_ON_READ,
-					deadline_ns, errno);
+					deadline_ns, usched_errno_get());
 	}
 	return error;
 }
@@ -196,7 +203,7 @@ static ssize_t write_once(int descriptor, const void *buffer, size_t count)
 {
 	ssize_t bytes = send(descriptor, buffer, count, MSG_NOSIGNAL);
 
-	if (bytes < 0 && errno == ENOTSOCK)
+	if (bytes < 0 && usched_errno_get() == ENOTSOCK)
 		bytes = write(descriptor, buffer, count);
 	return bytes;
 }
@@ -215,10 +222,12 @@ int usched_write(int descriptor, const void *buffer, size_t count, size_t *writt
 			done += (size_t)bytes;
 		else
 			error = wait_if_blocked(&caller, descriptor, USCHED_WRITABLE,
-						USCHED_WAIT_ON_WRITE, deadline_ns, errno);
+						USCHED_WAIT_ON_WRITE, deadline_ns,
+						usched_errno_get());
 	}
 	if (written)
 		*written = done;
+	usched_charge_outside();
 	return error;
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "arch/cpu.h"
+#include "base/disposition.h"
 #include "base/format.h"
 #include "base/spinlock.h"
 #include "memory/overflow.h"
@@ -164,38 +165,24 @@ _Noreturn static void report(const struct usched_overflow_found *found, uintptr_
 	abort();
 }
 
-/* As if the former handler had been called by the kernel. */
-static void chain(int signal, siginfo_t *info, void *context, struct sigaction *action)
+/* Leave a signal that is no overflow to who had it before. */
+static void pass_on(int signal, siginfo_t *info, void *context, const struct sigaction *action)
 {
-	const ucontext_t *frame = context;
-	sigset_t mask, ours;
+	struct sigaction standard;
 
-	if (!(action->sa_flags & SA_SIGINFO) &&
-	    (action->sa_handler == SIG_DFL || action->sa_handler == SIG_IGN)) {
-		struct sigaction standard;
-
-		if (action->sa_handler == SIG_IGN && info->si_code <= 0)
-			return;
-		/* A fault happens again on return, and ends the process where it stood. One that
-		   was sent is sent once more; it arrives when this handler's mask is gone. */
-		memset(&standard, 0, sizeof(standard));
-		standard.sa_handler = SIG_DFL;
-		sigaction(signal, &standard, NULL);
-		if (info->si_code <= 0)
-			syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), signal);
+	if (usched_disposition_is_function(action)) {
+		usched_disposition_call(signal, info, context, action);
 		return;
 	}
-
-	/* The interrupted mask and what the former handler wants blocked. */
-	sigorset(&mask, &frame->uc_sigmask, &action->sa_mask);
-	if (!(action->sa_flags & SA_NODEFER))
-		sigaddset(&mask, signal);
-	pthread_sigmask(SIG_SETMASK, &mask, &ours);
-	if (action->sa_flags & SA_SIGINFO)
-		action->sa_sigaction(signal, info, context);
-	else
-		action->sa_handler(signal);
-	pthread_sigmask(SIG_SETMASK, &ours, NULL);
+	if (action->sa_handler == SIG_IGN && info->si_code <= 0)
+		return;
+	/* A fault happens again on return, and ends the process where it stood. One that was sent
+	   is sent once more; it arrives when this handler's mask is gone. */
+	memset(&standard, 0, sizeof(standard));
+	standard.sa_handler = SIG_DFL;
+	sigaction(signal, &standard, NULL);
+	if (info->si_code <= 0)
+		syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), signal);
 }
 
 static void on_fault(int signal, siginfo_t *info, void *context)
@@ -210,7 +197,7 @@ static void on_fault(int signal, siginfo_t *info, void *context)
 		if (signals[i] == signal) {
 			struct sigaction action = before[i];
 
-			chain(signal, info, context, &action);
+			pass_on(signal, info, context, &action);
 		}
 	}
 	errno = saved_errno;

@@ -18,7 +18,7 @@
 #include "worker/inbox.h"
 
 enum {
-	LOW_TURN_NS = 10000000,		/* one fiber of low priority each */
+	AGE_TURN_NS = 10000000,		/* one fiber of each lower priority */
 	LATE_NS = 4000000,		/* that a tick may be late	*/
 	STILL_PERCENT = 10,		/* of a pass: a clock that moved less stood still */
 };
@@ -60,17 +60,10 @@ static bool is_blocked(const struct usched_carrier *carrier)
 
 static bool has_other_work(struct usched_worker *worker)
 {
-	if (atomic_load_explicit(&worker->next, memory_order_relaxed) ||
-	    !usched_inbox_empty(&worker->mailbox) || !usched_inbox_empty(&worker->pool->inbox) ||
-	    atomic_load_explicit(&worker->timers.first_ns, memory_order_relaxed) != UINT64_MAX ||
-	    atomic_load_explicit(&worker->descriptors_watched, memory_order_relaxed) != 0 ||
-	    atomic_load_explicit(&worker->adopts, memory_order_relaxed))
-		return true;
-	for (unsigned int kind = 0; kind < USCHED_RING_COUNT; kind++) {
-		if (usched_ring_length(&worker->rings[kind]) > 0)
-			return true;
-	}
-	return false;
+	return usched_has_ready(worker) ||
+	       atomic_load_explicit(&worker->timers.first_ns, memory_order_relaxed) != UINT64_MAX ||
+	       atomic_load_explicit(&worker->descriptors_watched, memory_order_relaxed) != 0 ||
+	       atomic_load_explicit(&worker->adopts, memory_order_relaxed);
 }
 
 static void take(struct usched_scheduler *scheduler, struct usched_worker *worker,
@@ -140,9 +133,8 @@ static void look_at(struct usched_scheduler *scheduler, struct usched_worker *wo
 	uint64_t dispatches = atomic_load_explicit(&worker->counters.dispatches,
 						   memory_order_relaxed);
 	uint64_t ticks = atomic_load_explicit(&worker->counters.ticks, memory_order_relaxed);
-	uint64_t quantum_ns = atomic_load_explicit(&scheduler->quantum_ns, memory_order_relaxed);
 	struct usched_fiber *fiber;
-	uint64_t ran_ns, passed_ns;
+	uint64_t quantum_ns, clock_ns, ran_ns;
 
 	atomic_store_explicit(&worker->poll_due, true, memory_order_relaxed);
 	if (!owner || !atomic_load_explicit(&owner->ready, memory_order_acquire))
@@ -154,35 +146,49 @@ static void look_at(struct usched_scheduler *scheduler, struct usched_worker *wo
 		worker->seen_ticks = ticks;
 		worker->seen_clock_ns = thread_clock_ns(owner);
 		worker->seen_since_ns = now_ns;
+		worker->window_clock_ns = worker->seen_clock_ns;
+		worker->window_ns = now_ns;
 		return;
 	}
 	/* It has run the same fiber since the last pass: let others have what it woke. */
-	if (atomic_load_explicit(&worker->next, memory_order_relaxed)) {
+	if (atomic_load_explicit(&worker->next, memory_order_relaxed) &&
+	    atomic_load_explicit(&scheduler->idle_count, memory_order_relaxed) != 0) {
 		atomic_store_explicit(&worker->next_stale, true, memory_order_relaxed);
-		usched_wake_any(scheduler, worker->pool);
+		usched_tick_send(owner);
 	}
 	if (!has_other_work(worker))
 		return;
+	if (atomic_load_explicit(&worker->tick_off, memory_order_relaxed))
+		usched_tick_wanted(worker);
 	/* A hint like the rest; a descriptor's memory is always there to be read. */
-	fiber = atomic_load_explicit(&owner->current, memory_order_relaxed);
-	passed_ns = now_ns - worker->seen_since_ns;
-	ran_ns = thread_clock_ns(owner) - worker->seen_clock_ns;
-	if (ran_ns < passed_ns * STILL_PERCENT / 100) {
+	fiber = usched_current(owner);
+	quantum_ns = fiber ? usched_quantum_of(worker, fiber) : 0;
+	clock_ns = thread_clock_ns(owner);
+	ran_ns = clock_ns - worker->seen_clock_ns;
+	/* From pass to pass, so that it does not count how long it ran before. */
+	if (clock_ns - worker->window_clock_ns <
+	    (now_ns - worker->window_ns) * STILL_PERCENT / 100) {
 		/* It stood still: blocked, or the kernel gave its CPU to somebody else. */
 		if (is_blocked(owner))
 			take(scheduler, worker, owner);
-	} else if (quantum_ns && ran_ns > 2 * quantum_ns + LATE_NS && ticks == worker->seen_ticks &&
-		   fiber && fiber->mode != USCHED_PREEMPT_NEVER) {
+		return;
+	}
+	worker->window_ns = now_ns;
+	worker->window_clock_ns = clock_ns;
+	if (quantum_ns && ran_ns > 2 * quantum_ns + LATE_NS && ticks == worker->seen_ticks &&
+		   usched_fiber_mode(fiber) != USCHED_PREEMPT_NEVER &&
+		   atomic_load_explicit(&fiber->sections, memory_order_relaxed) == 0) {
 		/* It runs, but no tick arrives: busy in the kernel, or the signal is blocked. On a
 		   virtual machine time that the host took counts as run, so a tick may be late. A
 		   fiber that is never preempted loses its worker only when it is blocked. */
+		usched_tick_suspect();
 		take(scheduler, worker, owner);
 	}
 }
 
-bool usched_monitor_pass(struct usched_scheduler *scheduler, uint64_t now_ns)
+enum usched_monitor_seen usched_monitor_pass(struct usched_scheduler *scheduler, uint64_t now_ns)
 {
-	bool awake = false;
+	enum usched_monitor_seen seen = USCHED_MONITOR_SLEEP;
 	bool waiting = false;
 
 	for (uint32_t i = 0; i < scheduler->worker_count; i++) {
@@ -190,26 +196,22 @@ bool usched_monitor_pass(struct usched_scheduler *scheduler, uint64_t now_ns)
 		/* Acquire <- surrender's release of DORMANT. */
 		uint32_t mode = atomic_load_explicit(&worker->mode, memory_order_acquire);
 
-		if (mode == USCHED_WORKER_MODE_OWNED || mode == USCHED_WORKER_MODE_MOVING)
-			awake = true;
+		if (mode == USCHED_WORKER_MODE_MOVING ||
+		    (mode == USCHED_WORKER_MODE_OWNED && has_other_work(worker)))
+			seen = USCHED_MONITOR_WORK;
+		else if (mode == USCHED_WORKER_MODE_OWNED && seen == USCHED_MONITOR_SLEEP)
+			seen = USCHED_MONITOR_ALONE;
 		if (mode == USCHED_WORKER_MODE_OWNED) {
 			look_at(scheduler, worker, now_ns);
 			for (unsigned int kind = 0; kind < USCHED_RING_COUNT; kind++)
 				waiting |= usched_ring_length(&worker->rings[kind]) > 0;
 		}
-		atomic_store_explicit(&worker->low_turn, now_ns / LOW_TURN_NS,
+		atomic_store_explicit(&worker->age_turn, now_ns / AGE_TURN_NS,
 				      memory_order_relaxed);
 	}
 	if (waiting && atomic_load_explicit(&scheduler->idle_count, memory_order_relaxed) > 0)
 		usched_wake_any(scheduler, &scheduler->pools[0]);
-	return awake;
-}
-
-static void send_tick(struct usched_carrier *carrier)
-{
-	/* Relaxed: the signal itself orders it. */
-	atomic_store_explicit(&carrier->signal_sent, true, memory_order_relaxed);
-	syscall(SYS_tgkill, getpid(), carrier->tid, usched_tick_signal());
+	return seen;
 }
 
 void usched_monitor_kick(struct usched_worker *worker)
@@ -217,7 +219,7 @@ void usched_monitor_kick(struct usched_worker *worker)
 	struct usched_carrier *owner = atomic_load_explicit(&worker->owner, memory_order_relaxed);
 
 	if (owner && atomic_load_explicit(&owner->ready, memory_order_acquire))
-		send_tick(owner);
+		usched_tick_send(owner);
 	usched_wake_worker(worker);
 }
 
@@ -230,7 +232,8 @@ void usched_monitor_tick_all(struct usched_scheduler *scheduler)
 
 		if (atomic_load_explicit(&carrier->ready, memory_order_acquire) &&
 		    carrier->tick_kind == USCHED_TICK_TIMERFD &&
+		    atomic_load_explicit(&carrier->tick_ns, memory_order_relaxed) != 0 &&
 		    !atomic_load_explicit(&carrier->in_runtime, memory_order_relaxed))
-			send_tick(carrier);
+			usched_tick_send(carrier);
 	}
 }

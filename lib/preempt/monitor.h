@@ -25,12 +25,14 @@
 /** usched_monitor_init() - use membarrier, if the kernel has it. Before the first carrier. */
 void usched_monitor_init(struct usched_scheduler *scheduler);
 
-/**
- * usched_monitor_pass() - one look at all workers
- *
- * Return:	true: some worker is awake, so another pass is due soon
- */
-bool usched_monitor_pass(struct usched_scheduler *scheduler, uint64_t now_ns);
+enum usched_monitor_seen {
+	USCHED_MONITOR_SLEEP,		/* no worker is awake				*/
+	USCHED_MONITOR_ALONE,		/* those that are have nothing else to run	*/
+	USCHED_MONITOR_WORK,		/* another pass is due soon			*/
+};
+
+/** usched_monitor_pass() - one look at all workers */
+enum usched_monitor_seen usched_monitor_pass(struct usched_scheduler *scheduler, uint64_t now_ns);
 
 /** usched_monitor_kick() - a tick by tgkill to the carrier of a worker, for a revocation. */
 void usched_monitor_kick(struct usched_worker *worker);

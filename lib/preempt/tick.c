@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tick sources; see tick.h. What a tick does is in handler.c.
+ * Tick sources; see tick.h. What a tick does is in decide.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "preempt/tick.h"
+#include "worker/dispatch.h"
 
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
@@ -36,8 +37,10 @@ static int perf_open(int signal)
 	attr.disabled = 1;
 	attr.exclude_kernel = 1;
 	attr.exclude_hv = 1;
-	descriptor = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1,
-				  (unsigned long)PERF_FLAG_FD_CLOEXEC);
+	do
+		descriptor = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1,
+					  (unsigned long)PERF_FLAG_FD_CLOEXEC);
+	while (descriptor < 0 && errno == EINTR);
 	if (descriptor < 0)
 		return -errno;
 	if (fcntl(descriptor, F_SETOWN_EX, &owner) < 0 || fcntl(descriptor, F_SETSIG, signal) < 0 ||
@@ -62,45 +65,71 @@ static int timer_open(struct usched_carrier *carrier, int signal, timer_t *timer
 	return timer_create(CLOCK_MONOTONIC, &event, timer) ? -errno : 0;
 }
 
-static const char *perf_refusal(int error)
+static enum usched_tick_refusal refusal(int error)
 {
 	switch (error) {
 	case -EACCES:
 	case -EPERM:
-		return "perf_event_open is denied (kernel.perf_event_paranoid above 2, or a container's filter)";
+		return USCHED_TICK_DENIED;
 	case -ENOSYS:
-		return "perf_event_open does not exist here";
+	case -ENOENT:
+	case -ENODEV:
+	case -EOPNOTSUPP:
+		return USCHED_TICK_MISSING;
 	case -EMFILE:
-		return "no file descriptor is left for a perf event";
+	case -ENFILE:
+	case -ENOMEM:
+	case -EAGAIN:
+		return USCHED_TICK_LIMITED;
 	default:
-		return "perf_event_open failed";
+		return USCHED_TICK_FAILED;
 	}
 }
 
 int usched_tick_choose(enum usched_tick wanted, int signal, struct usched_tick_probe *probe)
 {
+	static const char *const perf[] = {
+		[USCHED_TICK_DENIED] = "perf_event_open is denied (kernel.perf_event_paranoid above 2, or a container's filter)",
+		[USCHED_TICK_MISSING] = "perf_event_open does not exist here",
+		[USCHED_TICK_LIMITED] = "no file descriptor or memory is left for a perf event",
+		[USCHED_TICK_FAILED] = "perf_event_open failed",
+	};
+	static const char *const posix[] = {
+		[USCHED_TICK_DENIED] = "timer_create is denied (a container's filter)",
+		[USCHED_TICK_MISSING] = "timer_create does not exist here",
+		[USCHED_TICK_LIMITED] = "timer_create failed (RLIMIT_SIGPENDING is used up)",
+		[USCHED_TICK_FAILED] = "timer_create failed",
+	};
 	timer_t timer;
-	int descriptor;
+	int result;
 
+	probe->perf = USCHED_TICK_NOT_WANTED;
+	probe->timer = USCHED_TICK_NOT_WANTED;
 	probe->why = NULL;
 	if (wanted == USCHED_TICK_AUTO || wanted == USCHED_TICK_PERF) {
-		descriptor = perf_open(signal);
-		if (descriptor >= 0) {
-			close(descriptor);
+		result = perf_open(signal);
+		if (result >= 0) {
+			close(result);
 			probe->kind = USCHED_TICK_PERF;
+			probe->perf = USCHED_TICK_NOT_REFUSED;
+			probe->timer = USCHED_TICK_NOT_REFUSED;
 			return 0;
 		}
-		probe->why = perf_refusal(descriptor);
+		probe->perf = refusal(result);
+		probe->why = perf[probe->perf];
 		if (wanted == USCHED_TICK_PERF)
 			return -ENOTSUP;
 	}
 	if (wanted == USCHED_TICK_AUTO || wanted == USCHED_TICK_TIMER) {
-		if (timer_open(NULL, signal, &timer) == 0) {
+		result = timer_open(NULL, signal, &timer);
+		if (result == 0) {
 			timer_delete(timer);
 			probe->kind = USCHED_TICK_TIMER;
+			probe->timer = USCHED_TICK_NOT_REFUSED;
 			return 0;
 		}
-		probe->why = "timer_create failed (RLIMIT_SIGPENDING is used up, or a container's filter)";
+		probe->timer = refusal(result);
+		probe->why = posix[probe->timer];
 		if (wanted == USCHED_TICK_TIMER)
 			return -ENOTSUP;
 	}
@@ -121,9 +150,6 @@ void usched_tick_open(struct usched_carrier *carrier, enum usched_tick kind)
 	if (kind == USCHED_TICK_TIMER && timer_open(carrier, signal, &carrier->tick_timer) != 0)
 		kind = USCHED_TICK_TIMERFD;
 	carrier->tick_kind = (int)kind;
-	if (kind == USCHED_TICK_PERF)
-		usched_tick_set(carrier, atomic_load_explicit(&carrier->scheduler->quantum_ns,
-							      memory_order_relaxed));
 }
 
 void usched_tick_close(struct usched_carrier *carrier)
@@ -158,51 +184,121 @@ static void set_period(struct usched_carrier *carrier, uint64_t period_ns)
 	}
 }
 
-void usched_tick_set(struct usched_carrier *carrier, uint64_t quantum_ns)
+/* What the carrier's tick should be now; 0: it runs nothing, or nothing with a quantum. */
+static uint64_t wanted_ns(struct usched_carrier *carrier)
 {
-	/* Relaxed: a carrier that goes to sleep or wakes meanwhile sets its timer itself, from the
-	   quantum that was stored before this call. */
-	if (carrier->tick_kind == USCHED_TICK_TIMER &&
-	    !atomic_load_explicit(&carrier->tick_armed, memory_order_relaxed))
-		return;
-	set_period(carrier, quantum_ns);
+	/* Another thread may look: both are hints then, and it looks again after it has set. A
+	   descriptor's memory is always there to be read. */
+	struct usched_worker *worker = usched_owned(carrier);
+	struct usched_fiber *fiber = usched_current(carrier);
+
+	if (!worker || !fiber || atomic_load_explicit(&worker->tick_off, memory_order_relaxed))
+		return 0;
+	return usched_quantum_of(worker, fiber);
 }
 
-void usched_tick_start(struct usched_carrier *carrier)
+void usched_tick_set(struct usched_carrier *carrier, uint64_t period_ns)
 {
-	uint64_t quantum_ns;
+	/* Each turn follows a change that another thread made meanwhile: a new quantum, or a
+	   dispatch. The next pass of the monitor sees to what a hundred turns do not settle. */
+	for (unsigned int turns = 0; turns < 100; turns++) {
+		uint64_t now_ns;
 
-	if (carrier->tick_kind == USCHED_TICK_TIMER) {
-		atomic_store_explicit(&carrier->tick_armed, true, memory_order_relaxed);
+		set_period(carrier, period_ns);
+		atomic_store_explicit(&carrier->tick_ns, period_ns, memory_order_relaxed);
 		atomic_store_explicit(&carrier->tick_fast, false, memory_order_relaxed);
-		/* [Q1] armed, fence, load the quantum | apply: store the quantum, fence, load armed.
-		   If it changed while we set the timer, the one who set it last may be us. */
-		do {
-			atomic_thread_fence(memory_order_seq_cst);
-			quantum_ns = atomic_load_explicit(&carrier->scheduler->quantum_ns,
-							  memory_order_relaxed);
-			timer_set(carrier, quantum_ns);
-			atomic_thread_fence(memory_order_seq_cst);
-		} while (atomic_load_explicit(&carrier->scheduler->quantum_ns,
-					      memory_order_relaxed) != quantum_ns);
-	} else if (atomic_load_explicit(&carrier->tick_fast, memory_order_relaxed)) {
-		atomic_store_explicit(&carrier->tick_fast, false, memory_order_relaxed);
-		set_period(carrier, atomic_load_explicit(&carrier->scheduler->quantum_ns,
-							 memory_order_relaxed));
+		atomic_thread_fence(memory_order_seq_cst);			/* [Q1] */
+		now_ns = wanted_ns(carrier);
+		if (now_ns == 0 || now_ns == period_ns)
+			break;
+		period_ns = now_ns;
 	}
+}
+
+/* The worker has its tick again, or never lost it. False: somebody else was faster. */
+static bool end_rest(struct usched_worker *worker)
+{
+	if (!atomic_load_explicit(&worker->tick_off, memory_order_relaxed) ||
+	    !atomic_exchange_explicit(&worker->tick_off, false, memory_order_seq_cst))
+		return false;
+	atomic_fetch_sub_explicit(&worker->scheduler->ticks_off, 1, memory_order_relaxed);
+	return true;
+}
+
+void usched_tick_begin(struct usched_carrier *carrier, uint64_t period_ns)
+{
+	end_rest(usched_owned(carrier));
+	usched_tick_set(carrier, period_ns);
+}
+
+void usched_tick_renew(struct usched_carrier *carrier)
+{
+	uint64_t period_ns = wanted_ns(carrier);
+
+	/* Who runs nothing just now is put right by its next dispatch, or its first tick. */
+	if (period_ns == atomic_load_explicit(&carrier->tick_ns, memory_order_relaxed) ||
+	    !usched_owned(carrier) || !usched_current(carrier))
+		return;
+	usched_tick_set(carrier, period_ns);
 }
 
 void usched_tick_stop(struct usched_carrier *carrier)
 {
 	/* A perf event counts running time: asleep it is silent by itself. */
 	if (carrier->tick_kind == USCHED_TICK_TIMER) {
-		atomic_store_explicit(&carrier->tick_armed, false, memory_order_relaxed);
-		timer_set(carrier, 0);
+		set_period(carrier, 0);
+		atomic_store_explicit(&carrier->tick_ns, 0, memory_order_relaxed);
+	}
+}
+
+/* Anything that a tick may find later without anybody telling. */
+static bool may_get_work(struct usched_worker *worker)
+{
+	return usched_has_ready(worker) ||
+	       atomic_load_explicit(&worker->timers.first_ns, memory_order_relaxed) != UINT64_MAX ||
+	       atomic_load_explicit(&worker->descriptors_watched, memory_order_relaxed) != 0 ||
+	       atomic_load_explicit(&worker->adopts, memory_order_relaxed);
+}
+
+bool usched_tick_rest(struct usched_carrier *carrier)
+{
+	struct usched_worker *worker = usched_owned(carrier);
+
+	if (may_get_work(worker))
+		return false;
+	if (!atomic_exchange_explicit(&worker->tick_off, true, memory_order_relaxed))
+		atomic_fetch_add_explicit(&worker->scheduler->ticks_off, 1, memory_order_relaxed);
+	set_period(carrier, 0);
+	atomic_store_explicit(&carrier->tick_ns, 0, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst);				/* [S3] of find.c */
+	if (may_get_work(worker)) {
+		usched_tick_wanted(worker);
+		return false;
+	}
+	usched_count(&worker->counters.tick_stops);
+	return true;
+}
+
+void usched_tick_wanted(struct usched_worker *worker)
+{
+	struct usched_carrier *owner = atomic_load_explicit(&worker->owner, memory_order_relaxed);
+
+	/* One of those who see it sets the tick. */
+	if (!end_rest(worker))
+		return;
+	if (owner && usched_owned(owner) == worker) {
+		uint64_t period_ns = wanted_ns(owner);
+
+		if (period_ns)
+			usched_tick_set(owner, period_ns);
 	}
 }
 
 void usched_tick_hurry(struct usched_carrier *carrier)
 {
+	/* Twenty thousand signals a second would go to a handler that has no use for them. */
+	if (usched_tick_is_replaced())
+		return;
 	/* The flag twice: the carrier may have put its period right between the two calls, and
 	   does so again at its next tick. */
 	atomic_store_explicit(&carrier->tick_fast, true, memory_order_relaxed);

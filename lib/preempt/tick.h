@@ -14,19 +14,39 @@
  * say); it then takes the next kind, so kinds may differ within a runtime; the monitor serves
  * those with the last one.
  *
+ * The period is that of the fiber which runs. It is changed when a dispatch finds it too long, or a
+ * tick finds it too short, so fibers of one quantum switch without a system call.
+ *
+ * Memory order
+ *	[Q1] the monitor: store the quanta, seq_cst fence, set the period of who runs
+ *	     a carrier:   set the period from a quantum, seq_cst fence, load the quantum again
+ *	     Whoever sets last has seen the newest quantum.
+ *
  * The signal is a standard one: several that wait become one, where real-time signals would queue
  * up during a long system call and arrive all at once.
  */
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <ucontext.h>
 
 #include <usched/usched.h>
 
 #include "worker/carrier.h"
 
+/* Why a kind was not taken. Observers read the numbers: see shm/layout.h. */
+enum usched_tick_refusal {
+	USCHED_TICK_NOT_REFUSED,	/* taken, or not tried: a better one was	*/
+	USCHED_TICK_NOT_WANTED,		/* another one was asked for			*/
+	USCHED_TICK_DENIED,		/* EPERM, EACCES				*/
+	USCHED_TICK_MISSING,		/* the kernel does not have it			*/
+	USCHED_TICK_LIMITED,		/* no descriptor, timer or memory was left	*/
+	USCHED_TICK_FAILED,		/* anything else				*/
+};
+
 struct usched_tick_probe {
 	enum usched_tick kind;		/* the one to use			*/
+	enum usched_tick_refusal perf, timer;
 	const char *why;		/* the better one was not taken; NULL: it is the best */
 };
 
@@ -40,15 +60,36 @@ struct usched_tick_probe {
 int usched_tick_choose(enum usched_tick wanted, int signal, struct usched_tick_probe *probe);
 
 /**
- * usched_tick_install() - the handler of @signal, once per process
+ * usched_tick_install() - one more runtime uses @signal; the first one installs the handler
+ * @shared:	set: the program has a handler of its own, which gets what is not a tick
  *
  * Return:	0; -EBUSY another runtime uses another signal; -EINVAL no such signal
+ * Callable from: any thread that is not a fiber
+ */
+int usched_tick_install(int signal, bool *shared);
+
+/** usched_tick_uninstall() - the last runtime puts back what was there. Its carriers have ended. */
+void usched_tick_uninstall(void);
+
+/** usched_tick_signal() - the signal in use; 0: none. Callable from: anywhere. */
+int usched_tick_signal(void);
+
+/**
+ * usched_tick_send() - a tick by the monitor, to a carrier that is ready
+ *
  * Callable from: any thread
  */
-int usched_tick_install(int signal);
+void usched_tick_send(struct usched_carrier *carrier);
 
-/** usched_tick_signal() - the signal in use; 0: not installed yet */
-int usched_tick_signal(void);
+/**
+ * usched_tick_suspect() - ticks should have come, and did not: has the program replaced the handler?
+ *
+ * If so it says so on stderr, once. Callable from: the monitor
+ */
+void usched_tick_suspect(void);
+
+/** usched_tick_is_replaced() - ticks are lost to a handler of the program's. The monitor. */
+bool usched_tick_is_replaced(void);
 
 /** usched_tick_open() - the calling thread's own tick, not yet running. Never fails, see above. */
 void usched_tick_open(struct usched_carrier *carrier, enum usched_tick kind);
@@ -58,15 +99,27 @@ void usched_tick_close(struct usched_carrier *carrier);
 
 /**
  * usched_tick_set() - change the period of a carrier's tick, running or not
- * @quantum_ns:	0: stop
+ * @period_ns:	0: stop
  *
+ * Ordering:	[Q1]
  * Callable from: the monitor, the carrier; signal handler. Takes effect at once.
  */
-void usched_tick_set(struct usched_carrier *carrier, uint64_t quantum_ns);
+void usched_tick_set(struct usched_carrier *carrier, uint64_t period_ns);
 
-/* The hooks of scheduler.h. */
-void usched_tick_start(struct usched_carrier *carrier);
+/** usched_tick_begin() - the hook tick_set: its own worker's new fiber needs another period */
+void usched_tick_begin(struct usched_carrier *carrier, uint64_t period_ns);
+
+/** usched_tick_renew() - the quanta have changed: set the period of who runs. The monitor. */
+void usched_tick_renew(struct usched_carrier *carrier);
+
+/** usched_tick_stop() - the hook: the carrier goes to sleep. A tick that counts running time stays. */
 void usched_tick_stop(struct usched_carrier *carrier);
+
+/** usched_tick_rest() - a worker has one fiber and nothing else. True: its tick was stopped [S3]. */
+bool usched_tick_rest(struct usched_carrier *carrier);
+
+/** usched_tick_wanted() - the hook: it has something else. Callable from: anywhere. */
+void usched_tick_wanted(struct usched_worker *worker);
 
 /**
  * usched_tick_cost_ns() - what one tick takes from user code here
@@ -76,13 +129,13 @@ void usched_tick_stop(struct usched_carrier *carrier);
  */
 uint64_t usched_tick_cost_ns(struct usched_carrier *carrier, uint64_t (*cycles_to_ns)(uint64_t));
 
-/** usched_tick_hurry() - 50 us for a carrier that lost its worker: it is to notice soon */
+/** usched_tick_hurry() - the next tick in 50 us; the one after that is the quantum's again */
 void usched_tick_hurry(struct usched_carrier *carrier);
 
-/** usched_preempt_pending() - the hook tick_pending; see handler.c */
+/** usched_preempt_pending() - the hook tick_pending; see decide.c */
 void usched_preempt_pending(struct usched_carrier *carrier);
 
-/** usched_preempt_tick() - decide what to do with the running fiber; see handler.c */
-void usched_preempt_tick(struct usched_carrier *carrier, uintptr_t pc);
+/** usched_preempt_tick() - a tick came: decide what to do with the running fiber; see decide.c */
+void usched_preempt_tick(struct usched_carrier *carrier, ucontext_t *frame);
 
 #endif /* USCHED_PREEMPT_TICK_H */

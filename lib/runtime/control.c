@@ -37,6 +37,8 @@ void usched_control_fill(struct usched_control *control, struct usched_report *r
 	report->carriers_max = fixed->carriers_max;
 	report->signal = fixed->signal;
 	report->flags = fixed->flags;
+	report->perf_refused = fixed->perf_refused;
+	report->timer_refused = fixed->timer_refused;
 }
 
 static struct usched_report_worker *slots(const struct usched_pair *pair)

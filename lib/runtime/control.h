@@ -63,7 +63,8 @@ struct usched_control_options {
 	uint32_t workers_max;		/* run at most so many at a time	*/
 	uint64_t quantum_ns;		/* at start				*/
 	struct usched_report fixed;	/* tick_source, tick_cost_ns, quantum_floor_ns, carriers_max,
-					   signal, flags, guard_kind: copied into each report */
+					   signal, flags, guard_kind, perf_refused,
+					   timer_refused: copied into each report */
 };
 
 /**

@@ -5,7 +5,6 @@
  */
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/timerfd.h>
 
 #include "preempt/monitor.h"
 #include "runtime/runtime.h"
@@ -77,7 +76,10 @@ static void publish_worker(struct usched_worker *worker, struct usched_report_wo
 	struct usched_carrier *owner = GET(worker->owner);
 	struct usched_fiber *fiber;
 	enum usched_worker_state state = state_of(worker, &fiber);
+	uint64_t vetoes = 0;
 
+	for (unsigned int veto = 0; veto < USCHED_VETO_COUNT; veto++)
+		vetoes += GET(counters->vetoes[veto]);
 	PUT(slot->cpu, worker->cpu);
 	PUT(slot->node, worker->node);
 	PUT(slot->state, state);
@@ -92,13 +94,13 @@ static void publish_worker(struct usched_worker *worker, struct usched_report_wo
 	PUT(slot->oldest_ready_ns, queued(worker) ? worker->seen_since_ns : 0);
 	PUT(slot->dispatches, GET(counters->dispatches));
 	PUT(slot->ticks, GET(counters->ticks));
-	PUT(slot->tick_deferred, GET(counters->tick_deferred));
-	PUT(slot->tick_young, GET(counters->tick_young));
-	PUT(slot->tick_never, GET(counters->tick_never));
-	PUT(slot->tick_alone, GET(counters->tick_alone));
-	PUT(slot->handoffs_direct, GET(counters->handoffs_direct));
-	PUT(slot->handoffs_spare, GET(counters->handoffs_spare));
-	PUT(slot->starved, GET(counters->starved));
+	PUT(slot->tick_deferred, usched_decided(counters, USCHED_DECISION_DEFERRED));
+	PUT(slot->tick_young, usched_decided(counters, USCHED_DECISION_YOUNG));
+	PUT(slot->tick_never, usched_decided(counters, USCHED_DECISION_NEVER));
+	PUT(slot->tick_alone, usched_decided(counters, USCHED_DECISION_ALONE));
+	PUT(slot->handoffs_direct, usched_decided(counters, USCHED_DECISION_DIRECT));
+	PUT(slot->handoffs_spare, usched_decided(counters, USCHED_DECISION_SPARE));
+	PUT(slot->starved, usched_decided(counters, USCHED_DECISION_STARVED));
 	PUT(slot->taken, GET(worker->taken));
 	PUT(slot->yields, GET(counters->yields));
 	PUT(slot->parks, GET(counters->parks));
@@ -109,6 +111,17 @@ static void publish_worker(struct usched_worker *worker, struct usched_report_wo
 	PUT(slot->io_events, GET(counters->io_events));
 	PUT(slot->timers_fired, GET(counters->timers_fired));
 	PUT(slot->idle_ns, idle_ns(worker, now_ns, slot->idle_ns));
+	PUT(slot->tick_lost, usched_decided(counters, USCHED_DECISION_LOST));
+	PUT(slot->tick_revoked, usched_decided(counters, USCHED_DECISION_REVOKED));
+	PUT(slot->tick_off, usched_decided(counters, USCHED_DECISION_OFF));
+	PUT(slot->tick_section, usched_decided(counters, USCHED_DECISION_SECTION));
+	PUT(slot->tick_grace, usched_decided(counters, USCHED_DECISION_GRACE));
+	PUT(slot->tick_yielded, usched_decided(counters, USCHED_DECISION_YIELDED));
+	PUT(slot->tick_notes, GET(counters->notes));
+	PUT(slot->tick_urgent, GET(counters->urgent));
+	PUT(slot->tick_stops, GET(counters->tick_stops));
+	PUT(slot->vetoes, vetoes);
+	PUT(slot->budget_yields, GET(counters->budget_yields));
 }
 
 static void publish(void *context, struct usched_report *report,
@@ -146,6 +159,8 @@ static void publish(void *context, struct usched_report *report,
 	PUT(report->carriers, GET(scheduler->carrier_count));
 	PUT(report->carriers_idle, GET(scheduler->spare_count));
 	PUT(report->carriers_refused, GET(runtime->carriers_refused));
+	PUT(report->flags, runtime->report_flags |
+			   (usched_tick_is_replaced() ? USCHED_REPORT_TICKS_LOST : 0));
 	atomic_store_explicit(&runtime->attached,
 			      report->attachment == USCHED_ATTACHMENT_DAEMON, memory_order_relaxed);
 }
@@ -155,43 +170,14 @@ static bool is_granted(const struct usched_runtime *runtime, const struct usched
 	return runtime->granted[worker->cpu / 64] >> (worker->cpu % 64) & 1;
 }
 
-static void apply_quantum(struct usched_runtime *runtime, uint64_t quantum_ns)
-{
-	struct usched_scheduler *scheduler = &runtime->scheduler;
-	uint32_t count = atomic_load_explicit(&scheduler->carrier_count, memory_order_acquire);
-
-	if (quantum_ns != 0 && quantum_ns < runtime->quantum_floor_ns)
-		quantum_ns = runtime->quantum_floor_ns;
-	/* First the word, which a carrier that starts or wakes just now reads; then all carriers,
-	   running or not, without their help. */
-	atomic_store_explicit(&scheduler->quantum_cycles,
-			      usched_cycles_from_ns(&runtime->rate, quantum_ns),
-			      memory_order_relaxed);
-	atomic_store_explicit(&scheduler->quantum_ns, quantum_ns, memory_order_relaxed);
-	atomic_thread_fence(memory_order_seq_cst);	/* [Q1] of threads.c */
-	for (uint32_t i = 0; i < count; i++) {
-		/* One that is not ready yet reads the new quantum when it opens its tick. */
-		if (atomic_load_explicit(&scheduler->carriers[i].ready, memory_order_acquire))
-			usched_tick_set(&scheduler->carriers[i], quantum_ns);
-	}
-	if (runtime->tick_timerfd >= 0) {
-		struct itimerspec setting = {
-			.it_interval.tv_sec = (time_t)(quantum_ns / 1000000000),
-			.it_interval.tv_nsec = (long)(quantum_ns % 1000000000),
-		};
-
-		setting.it_value = setting.it_interval;
-		timerfd_settime(runtime->tick_timerfd, 0, &setting, NULL);
-	}
-}
-
 static void apply(void *context, const uint64_t cpus[USCHED_CPU_WORDS], uint64_t grant_generation,
 		  uint64_t quantum_ns, uint64_t tunables_generation)
 {
 	struct usched_runtime *runtime = context;
 	struct usched_scheduler *scheduler = &runtime->scheduler;
 
-	apply_quantum(runtime, quantum_ns);
+	runtime->tuning.quantum_ns = quantum_ns;
+	usched_tune(runtime);
 	runtime->tunables_acked = tunables_generation;
 	memcpy(runtime->granted, cpus, sizeof(runtime->granted));
 	runtime->grant_generation = grant_generation;
@@ -307,8 +293,8 @@ static bool describe(struct usched_runtime *runtime, struct usched_fiber *fiber,
 		record->wait_kind = fiber->waiter.kind;
 		record->wait_object = fiber->waiter.object;
 	}
-	record->mode = fiber->mode;
-	record->priority = fiber->priority;
+	record->mode = usched_fiber_mode(fiber);
+	record->priority = usched_fiber_priority(fiber);
 	record->preemptions = GET(fiber->preemptions);
 	record->stack_bytes = usched_stacks_slot_bytes(&runtime->scheduler.pools[0].stacks,
 						       fiber->stack_class);

@@ -14,9 +14,11 @@
 #include "runtime/options.h"
 #include "shm/message.h"
 
-enum { CARRIERS_DEFAULT = 4096, CARRIERS_LIMIT = 65535, FIBERS_DEFAULT = 1 << 24 };
+enum { CARRIERS_DEFAULT = 4096, CARRIERS_LIMIT = 65535, FIBERS_DEFAULT = 1 << 24,
+       BUDGET_DEFAULT = 100 };
 
 #define QUANTUM_DEFAULT_NS UINT64_C(2000000)
+#define WAKEUP_DEFAULT_NS  UINT64_C(100000)
 
 /* pids.max of the own cgroup (v2), or a large number. */
 static uint64_t pids_max(void)
@@ -68,24 +70,34 @@ static int refuse(const char *what)
 
 static int parse_signal(const char *text, int *signal)
 {
+	/* Raised by faults and by abort(), by the end of children, or with a meaning that no
+	   handler can stand in for: they stop and continue the process, or cannot be caught. */
+	static const int unfit[] = {
+		SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT, SIGCHLD,
+		SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGSTOP, SIGKILL,
+	};
 	char *end;
 	long number = strtol(text, &end, 10);
 
-	if (*text && !*end && number > 0 && number < SIGRTMIN) {
-		*signal = (int)number;
-		return 0;
-	}
-	if (!strncmp(text, "SIG", 3))
-		text += 3;
-	for (int i = 1; i < SIGRTMIN; i++) {
-		const char *name = sigabbrev_np(i);
+	if (!*text || *end) {
+		number = 0;
+		if (!strncmp(text, "SIG", 3))
+			text += 3;
+		for (int i = 1; i < SIGRTMIN; i++) {
+			const char *name = sigabbrev_np(i);
 
-		if (name && !strcmp(name, text)) {
-			*signal = i;
-			return 0;
+			if (name && !strcmp(name, text))
+				number = i;
 		}
 	}
-	return -EINVAL;
+	if (number <= 0 || number >= SIGRTMIN)
+		return -EINVAL;
+	for (unsigned int i = 0; i < sizeof(unfit) / sizeof(unfit[0]); i++) {
+		if (unfit[i] == number)
+			return -EINVAL;
+	}
+	*signal = (int)number;
+	return 0;
 }
 
 static int read_environment(struct usched_settings *settings)
@@ -107,6 +119,15 @@ static int read_environment(struct usched_settings *settings)
 					   &settings->quantum_floor_ns, error);
 	if (found < 0)
 		return refuse(error);
+	found = usched_environment_duration("USCHED_WAKEUP", true, USCHED_WAKEUP_MIN_NS,
+					    USCHED_QUANTUM_MAX_NS, &settings->wakeup_ns, error);
+	if (found < 0)
+		return refuse(error);
+	found = usched_environment_integer("USCHED_BUDGET", 0, USCHED_BUDGET_MAX, &value, error);
+	if (found < 0)
+		return refuse(error);
+	if (found)
+		settings->budget = (uint32_t)value;
 	found = usched_environment_integer("USCHED_WORKERS", 1, 1024, &value, error);
 	if (found < 0)
 		return refuse(error);
@@ -139,7 +160,7 @@ static int read_environment(struct usched_settings *settings)
 		settings->embedded = value == 1;
 	text = secure_getenv("USCHED_SIGNAL");
 	if (text && *text && parse_signal(text, &settings->signal))
-		return refuse("USCHED_SIGNAL is no signal; give a name such as SIGURG, or a number below the real-time ones");
+		return refuse("USCHED_SIGNAL is no signal that ticks can use; give a name such as SIGURG or SIGUSR1, or its number (none that is real-time, raised by a fault, or stops a process)");
 	text = secure_getenv("USCHED_SOCKET");
 	if (text && strlen(text) > USCHED_DIRECTORY_MAX)
 		return refuse("USCHED_SOCKET is longer than 90 bytes, too long for a socket's directory; give a shorter path, or a symbolic link");
@@ -150,11 +171,18 @@ static int read_environment(struct usched_settings *settings)
 
 static int check_ranges(const struct usched_settings *settings)
 {
+	uint64_t least_ns = settings->quantum_floor_ns < USCHED_QUANTUM_MIN_NS ?
+			    settings->quantum_floor_ns : USCHED_QUANTUM_MIN_NS;
+
 	if (settings->quantum_ns != USCHED_QUANTUM_OFF &&
-	    settings->quantum_floor_ns == UINT64_MAX &&
-	    (settings->quantum_ns < USCHED_QUANTUM_MIN_NS ||
-	     settings->quantum_ns > USCHED_QUANTUM_MAX_NS))
+	    (settings->quantum_ns < least_ns || settings->quantum_ns > USCHED_QUANTUM_MAX_NS))
 		return refuse("quantum_ns is out of range; give USCHED_QUANTUM_OFF, or from 100us to 1s");
+	if (settings->wakeup_ns != USCHED_WAKEUP_OFF &&
+	    (settings->wakeup_ns < USCHED_WAKEUP_MIN_NS ||
+	     settings->wakeup_ns > USCHED_QUANTUM_MAX_NS))
+		return refuse("wakeup_ns is out of range; give USCHED_WAKEUP_OFF, or from 20us to 1s");
+	if (settings->budget > USCHED_BUDGET_MAX)
+		return refuse("budget is above 1,000,000,000; give USCHED_BUDGET_OFF for no limit");
 	if (settings->tick > USCHED_TICK_TIMERFD)
 		return refuse("tick is no enum usched_tick");
 	if (settings->workers > 1024)
@@ -192,6 +220,10 @@ int usched_settings_read(struct usched_settings *settings,
 	settings->quantum_ns = options.quantum_ns == USCHED_QUANTUM_DEFAULT ? QUANTUM_DEFAULT_NS :
 			       options.quantum_ns;
 	settings->quantum_floor_ns = UINT64_MAX;
+	settings->wakeup_ns = options.wakeup_ns == USCHED_WAKEUP_DEFAULT ? WAKEUP_DEFAULT_NS :
+			      options.wakeup_ns;
+	settings->budget = options.budget == USCHED_BUDGET_DEFAULT ? BUDGET_DEFAULT :
+			   options.budget;
 	settings->tick = options.tick;
 	settings->carriers_max = options.carriers_max ? options.carriers_max : carriers_default();
 	settings->fibers_max = options.fibers_max ? options.fibers_max : FIBERS_DEFAULT;
@@ -200,8 +232,9 @@ int usched_settings_read(struct usched_settings *settings,
 	settings->guard = USCHED_GUARD_AUTO;
 	settings->signal = SIGURG;
 	settings->membarrier = true;
-	error = check_ranges(settings);
+	/* First the environment: it may lower what the options are checked against. */
+	error = read_environment(settings);
 	if (!error)
-		error = read_environment(settings);
+		error = check_ranges(settings);
 	return error;
 }

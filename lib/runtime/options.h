@@ -13,12 +13,17 @@
 
 #include "memory/guard.h"
 
+#define USCHED_WAKEUP_MIN_NS UINT64_C(20000)
+#define USCHED_BUDGET_MAX    UINT32_C(1000000000)
+
 struct usched_settings {
 	char name[USCHED_NAME_MAX];
 	unsigned int workers;		/* 0: as many as the CPUs allow		*/
 	bool embedded;
 	uint64_t quantum_ns;
 	uint64_t quantum_floor_ns;	/* UINT64_MAX: measure it		*/
+	uint64_t wakeup_ns;
+	uint32_t budget;		/* 0: no limit				*/
 	enum usched_tick tick;
 	unsigned int carriers_max;
 	uint32_t fibers_max;

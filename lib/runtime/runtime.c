@@ -3,7 +3,6 @@
  * Create and destroy a runtime.
  */
 #include <errno.h>
-#include <link.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,6 +15,7 @@
 #include "base/futex.h"
 #include "io/descriptor.h"
 #include "memory/cycles.h"
+#include "preempt/code.h"
 #include "preempt/monitor.h"
 #include "runtime/runtime.h"
 #include "worker/dispatch.h"
@@ -51,35 +51,6 @@ static void register_fork(void)
 	pthread_atfork(NULL, NULL, in_child);
 }
 
-/* Code whose locks many fibers share: a fiber stopped there gets its turn again soon. */
-static int find_libc(struct dl_phdr_info *info, size_t bytes, void *argument)
-{
-	struct usched_scheduler *scheduler = argument;
-	const char *name = strrchr(info->dlpi_name, '/');
-	unsigned int count = sizeof(scheduler->libc_text) / sizeof(scheduler->libc_text[0]);
-
-	(void)bytes;
-	name = name ? name + 1 : info->dlpi_name;
-	if (strncmp(name, "libc.so", 7) && strncmp(name, "ld-linux", 8) &&
-	    strncmp(name, "ld-musl", 7))
-		return 0;
-	for (unsigned int i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *header = &info->dlpi_phdr[i];
-
-		if (header->p_type != PT_LOAD || !(header->p_flags & PF_X))
-			continue;
-		for (unsigned int place = 0; place < count; place++) {
-			if (scheduler->libc_text[place].high == 0) {
-				scheduler->libc_text[place].low = info->dlpi_addr + header->p_vaddr;
-				scheduler->libc_text[place].high = info->dlpi_addr +
-					header->p_vaddr + header->p_memsz;
-				break;
-			}
-		}
-	}
-	return 0;
-}
-
 static void fiber_ended(struct usched_scheduler *scheduler)
 {
 	struct usched_runtime *runtime = usched_runtime_of(scheduler);
@@ -88,9 +59,21 @@ static void fiber_ended(struct usched_scheduler *scheduler)
 	usched_futex_wake(&runtime->ended_word, 1, true);
 }
 
+/* Once in a process: its author should know, and can do something about it. */
+static void tell_of_sharing(int signal)
+{
+	static _Atomic bool told;
+	const char *name = sigabbrev_np(signal);
+
+	if (!atomic_exchange_explicit(&told, true, memory_order_relaxed))
+		fprintf(stderr, "usched: signal %d (SIG%s) has a handler of the program's: that goes "
+			"on getting the program's signals, and ticks share the number; choose "
+			"another one for ticks with USCHED_SIGNAL\n", signal, name ? name : "?");
+}
+
 static int choose_tick(struct usched_runtime *runtime)
 {
-	int error = usched_tick_install(runtime->settings.signal);
+	int error = usched_tick_install(runtime->settings.signal, &runtime->signal_shared);
 
 	if (error) {
 		fprintf(stderr, "usched: cannot use signal %d for ticks: %s\n",
@@ -99,6 +82,9 @@ static int choose_tick(struct usched_runtime *runtime)
 			"the kernel refuses a handler for it; choose another with USCHED_SIGNAL");
 		return -EINVAL;
 	}
+	runtime->signal_installed = true;
+	if (runtime->signal_shared)
+		tell_of_sharing(usched_tick_signal());
 	error = usched_tick_choose(runtime->settings.tick, usched_tick_signal(), &runtime->tick);
 	if (error) {
 		fprintf(stderr, "usched: the tick that was asked for does not work here: %s; "
@@ -115,16 +101,27 @@ static int choose_tick(struct usched_runtime *runtime)
 
 static void choose_floor(struct usched_runtime *runtime)
 {
-	if (runtime->settings.quantum_floor_ns != UINT64_MAX) {
-		runtime->quantum_floor_ns = runtime->settings.quantum_floor_ns;
-		return;
-	}
-	runtime->quantum_floor_ns = TICKS_PER_COST * runtime->tick_cost_ns;
-	if (runtime->quantum_floor_ns < USCHED_QUANTUM_MIN_NS)
-		runtime->quantum_floor_ns = USCHED_QUANTUM_MIN_NS;
+	uint64_t floor_ns = TICKS_PER_COST * runtime->tick_cost_ns;
+
+	if (floor_ns < USCHED_QUANTUM_MIN_NS)
+		floor_ns = USCHED_QUANTUM_MIN_NS;
 	/* A measurement on a machine that was just busy must not forbid what is asked for daily. */
-	if (runtime->quantum_floor_ns > 5 * USCHED_QUANTUM_MIN_NS)
-		runtime->quantum_floor_ns = 5 * USCHED_QUANTUM_MIN_NS;
+	if (floor_ns > 5 * USCHED_QUANTUM_MIN_NS)
+		floor_ns = 5 * USCHED_QUANTUM_MIN_NS;
+	if (runtime->settings.quantum_floor_ns != UINT64_MAX)
+		floor_ns = runtime->settings.quantum_floor_ns;
+	runtime->scheduler.quantum_floor_ns = floor_ns;
+}
+
+static void start_tuning(struct usched_runtime *runtime)
+{
+	struct usched_tuning *tuning = &runtime->tuning;
+
+	tuning->quantum_ns = runtime->settings.quantum_ns;
+	for (unsigned int priority = 0; priority < USCHED_PRIORITIES; priority++)
+		tuning->priority_quanta_ns[priority] = USCHED_QUANTUM_DEFAULT;
+	tuning->wakeup_ns = runtime->settings.wakeup_ns;
+	tuning->budget = runtime->settings.budget;
 }
 
 static int start_control(struct usched_runtime *runtime)
@@ -149,12 +146,17 @@ static int start_control(struct usched_runtime *runtime)
 	options.quantum_ns = runtime->settings.quantum_ns;
 	options.fixed.tick_source = (uint32_t)runtime->tick.kind;
 	options.fixed.tick_cost_ns = runtime->tick_cost_ns;
-	options.fixed.quantum_floor_ns = runtime->quantum_floor_ns;
+	options.fixed.quantum_floor_ns = scheduler->quantum_floor_ns;
 	options.fixed.carriers_max = scheduler->carriers_max;
 	options.fixed.signal = (uint32_t)usched_tick_signal();
 	options.fixed.guard_kind = runtime->settings.guard == USCHED_GUARD_MADVISE ? 1 : 2;
-	options.fixed.flags = (scheduler->membarrier ? 0 : 1) |
-			      (limit < scheduler->worker_count ? 2 : 0);
+	options.fixed.perf_refused = (uint32_t)runtime->tick.perf;
+	options.fixed.timer_refused = (uint32_t)runtime->tick.timer;
+	options.fixed.flags =
+		(scheduler->membarrier ? 0 : USCHED_REPORT_NO_MEMBARRIER) |
+		(limit < scheduler->worker_count ? USCHED_REPORT_QUOTA : 0) |
+		(runtime->signal_shared ? USCHED_REPORT_SIGNAL_SHARED : 0);
+	runtime->report_flags = options.fixed.flags;
 	return usched_control_create(&runtime->control, &options, &host);
 }
 
@@ -163,6 +165,8 @@ static void free_runtime(struct usched_runtime *runtime)
 	usched_control_destroy(runtime->control);
 	if (runtime->overflow_hook >= 0)
 		usched_overflow_stop(runtime->overflow_hook);
+	if (runtime->signal_installed)
+		usched_tick_uninstall();
 	if (runtime->scheduler.number)
 		usched_registry_remove(runtime->scheduler.number);
 	usched_unbuild(runtime);
@@ -204,15 +208,16 @@ int usched_runtime_create(struct usched_runtime **result,
 	}
 	scheduler->hooks = (struct usched_hooks){
 		.io_event = usched_descriptor_event,
-		.tick_start = usched_tick_start,
+		.tick_set = usched_tick_begin,
 		.tick_stop = usched_tick_stop,
+		.tick_wanted = usched_tick_wanted,
 		.tick_pending = usched_preempt_pending,
 		.need_carrier = usched_need_carrier,
 		.wake_monitor = usched_monitor_wake,
 		.fiber_ended = fiber_ended,
 	};
 	usched_arch_fp_capture();
-	usched_cycles_find_rate(&runtime->rate);
+	usched_cycles_find_rate(&scheduler->rate);
 	error = usched_topology_read(&runtime->topology);
 	if (!error)
 		error = usched_registry_add(scheduler, &scheduler->number);
@@ -223,7 +228,7 @@ int usched_runtime_create(struct usched_runtime **result,
 	if (error)
 		goto err_free;
 	runtime->overflow_hook = usched_overflow_start(usched_whose_stack, runtime);
-	dl_iterate_phdr(find_libc, scheduler);
+	usched_code_find_libc();
 	scheduler->membarrier = settings.membarrier;
 	usched_monitor_init(scheduler);
 	pthread_sigmask(SIG_SETMASK, NULL, &scheduler->carrier_mask);
@@ -232,6 +237,7 @@ int usched_runtime_create(struct usched_runtime **result,
 	if (error)
 		goto err_stop;
 	choose_floor(runtime);
+	start_tuning(runtime);
 	error = start_control(runtime);
 	if (!error)
 		error = usched_monitor_start(runtime);

@@ -22,15 +22,24 @@
 #include "runtime/options.h"
 #include "worker/scheduler.h"
 
+/* What is wished for; the monitor's. USCHED_QUANTUM_DEFAULT: the next wider one's. */
+struct usched_tuning {
+	uint64_t quantum_ns;			/* of the runtime; pools have theirs	*/
+	uint64_t priority_quanta_ns[USCHED_PRIORITIES];
+	uint64_t wakeup_ns;			/* 0: no wake-up preemption		*/
+	uint32_t budget;			/* calls; 0: no limit			*/
+};
+
 struct usched_runtime {
 	struct usched_scheduler scheduler;	/* first: &runtime->scheduler is &runtime */
 	struct usched_settings settings;
 	struct usched_topology topology;
-	struct usched_cycles_rate rate;
 	struct usched_tick_probe tick;
+	bool signal_installed, signal_shared;	/* with a handler of the program's */
+	uint32_t report_flags;
 	uint64_t tick_cost_ns;
-	uint64_t quantum_floor_ns;
 	uint64_t started_ns;
+	struct usched_tuning tuning;
 	struct usched_control *control;
 
 	pthread_t monitor_thread, creator_thread;
@@ -78,6 +87,11 @@ void usched_monitor_wake(struct usched_scheduler *scheduler);
 
 /** usched_need_carrier() - the hook: a hand-off found no spare */
 void usched_need_carrier(struct usched_scheduler *scheduler);
+
+/* tunables.c */
+
+/** usched_tune() - make the tuning true: quanta of workers and carriers, minimum slice, budget */
+void usched_tune(struct usched_runtime *runtime);
 
 /* host.c */
 

@@ -60,9 +60,10 @@ static int read_options(const struct usched_fiber_options **options,
 		given = copy;
 	}
 	if ((unsigned int)given->stack > USCHED_STACK_LARGE ||
-	    (unsigned int)given->preempt > USCHED_PREEMPT_NEVER ||
+	    (unsigned int)given->preempt > USCHED_PREEMPT_YIELD ||
 	    (unsigned int)given->priority > USCHED_PRIORITY_LOW ||
-	    given->node < USCHED_ANYWHERE || given->cpu < USCHED_ANYWHERE)
+	    given->node < USCHED_ANYWHERE || given->cpu < USCHED_ANYWHERE ||
+	    !usched_quantum_is_valid(given->quantum_ns, USCHED_QUANTUM_MIN_NS))
 		return -EINVAL;
 	*options = given;
 	return 0;
@@ -89,8 +90,7 @@ static void queue(struct usched_scheduler *scheduler, struct usched_worker *own,
 		usched_inbox_push(&worker->mailbox, fiber);
 		usched_notify_worker(worker);
 	} else {
-		usched_inbox_push(&pool->inbox, fiber);
-		usched_notify_outside(scheduler, pool);
+		usched_ready_outside(fiber);
 	}
 }
 
@@ -128,9 +128,16 @@ int usched_spawn(struct usched_runtime *runtime, usched_fiber_t *id,
 		goto out;
 	fiber->function = function;
 	fiber->argument = argument;
-	fiber->mode = (uint8_t)options->preempt;
-	fiber->priority = (uint8_t)options->priority;
-	fiber->join = id ? USCHED_JOIN_OPEN : USCHED_JOIN_DETACHED;
+	atomic_store_explicit(&fiber->mode, (uint8_t)options->preempt, memory_order_relaxed);
+	atomic_store_explicit(&fiber->priority, (uint8_t)options->priority,
+			      memory_order_relaxed);
+	atomic_store_explicit(&fiber->sections, 0, memory_order_relaxed);
+	fiber->section_note = false;
+	fiber->exceptions = (struct usched_exceptions){ NULL, 0 };
+	atomic_store_explicit(&fiber->quantum_ns,
+			      usched_quantum_clamp(scheduler, options->quantum_ns),
+			      memory_order_relaxed);
+	usched_fiber_set_join_state(fiber, id ? USCHED_JOIN_OPEN : USCHED_JOIN_DETACHED);
 	atomic_store_explicit(&fiber->preemptions, 0, memory_order_relaxed);
 	fiber->name[0] = '\0';
 	if (options->name) {
@@ -144,6 +151,7 @@ int usched_spawn(struct usched_runtime *runtime, usched_fiber_t *id,
 	if (id)
 		*id = new_id;
 	queue(scheduler, own, worker, pool, fiber);
+	usched_charge_here(carrier);
 out:
 	usched_leave_here(carrier);
 	return error;

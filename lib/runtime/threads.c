@@ -15,8 +15,14 @@
 
 #include "base/futex.h"
 #include "preempt/monitor.h"
+#include "preempt/wakeup.h"
 #include "runtime/runtime.h"
 #include "worker/dispatch.h"
+#include "worker/poll.h"
+
+#define MARK_WORKER (UINT64_C(1) << 63)	/* in the monitor's epoll: a worker's epoll, by number */
+#define PASS_NS UINT64_C(1000000)	/* while a worker has others waiting */
+#define REST_PASS_NS UINT64_C(10000000)	/* while each runs alone, and soon after the last one */
 
 enum {
 	SPARES_AT_START = 2,
@@ -25,10 +31,12 @@ enum {
 #else
 	STACK_BYTES = 1 << 18,		/* the loop needs little; the C library's start more */
 #endif
-	PASS_MS = 1,			/* while a worker runs */
-	IDLE_PASS_MS = 10,		/* soon after */
 	IDLE_PASSES = 10,		/* then the monitor sleeps */
+	SLOW_PASSES = 10,		/* without anybody waiting; then passes are rare */
 };
+
+/* Of the C++ runtime, where the program has one. */
+extern struct usched_exceptions *__cxa_get_globals(void) __attribute__((weak));
 
 static _Thread_local struct usched_cycles_rate *calibration_rate;
 
@@ -42,6 +50,7 @@ static void *carrier_thread(void *argument)
 	struct usched_carrier *carrier = argument;
 	struct usched_runtime *runtime = usched_runtime_of(carrier->scheduler);
 	struct usched_overflow_thread overflow = { 0 };
+	sigset_t all;
 	char name[16];
 
 	carrier->tid = (pid_t)syscall(SYS_gettid);
@@ -54,10 +63,12 @@ static void *carrier_thread(void *argument)
 	/* Without memory for it an overflow kills without a word. */
 	(void)usched_overflow_thread_start(&overflow);
 	usched_tick_open(carrier, runtime->tick.kind);
+	if (__cxa_get_globals)
+		carrier->exceptions = __cxa_get_globals();
 	if (carrier->index == 0 && runtime->settings.quantum_floor_ns == UINT64_MAX) {
 		sigset_t tick, old;
 
-		calibration_rate = &runtime->rate;
+		calibration_rate = &runtime->scheduler.rate;
 		sigemptyset(&tick);
 		sigaddset(&tick, usched_tick_signal());
 		/* Inside the runtime a tick only leaves a note: what is measured is its price. */
@@ -68,12 +79,10 @@ static void *carrier_thread(void *argument)
 		pthread_sigmask(SIG_SETMASK, &old, NULL);
 	}
 	atomic_store_explicit(&carrier->ready, true, memory_order_release);	/* -> monitor */
-	/* [Q1] ready, fence, load the quantum | apply: store the quantum, fence, load ready.
-	   A change between the opening of the tick and `ready` is seen by one of the two. */
-	atomic_thread_fence(memory_order_seq_cst);
-	usched_tick_set(carrier, atomic_load_explicit(&runtime->scheduler.quantum_ns,
-						      memory_order_relaxed));
 	usched_carrier_main(carrier);
+	/* A last tick must not find a plain thread: it would be taken for the program's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
 	usched_carrier_self_set(NULL);
 	usched_tick_close(carrier);
 	usched_overflow_thread_stop(&overflow);
@@ -189,60 +198,101 @@ void usched_monitor_wake(struct usched_scheduler *scheduler)
 	(void)!write(usched_runtime_of(scheduler)->monitor_wake, &one, sizeof(one));
 }
 
+static int watch(int epoll, int descriptor)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u64 = (uint64_t)descriptor };
+
+	return epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) ? -errno : 0;
+}
+
+/* How long the monitor may sleep, and what it tells the workers of that. */
+static uint64_t time_to_sleep(struct usched_runtime *runtime, bool slow, uint64_t passed_ns,
+			      uint64_t due_ns, uint64_t now_ns)
+{
+	struct usched_scheduler *scheduler = &runtime->scheduler;
+	bool wakes = atomic_load_explicit(&scheduler->wakeup_ns, memory_order_relaxed) != 0;
+	uint64_t pass_ns = passed_ns + (slow ? REST_PASS_NS : PASS_NS);
+
+	if (!atomic_load_explicit(&scheduler->monitor_asleep, memory_order_relaxed) &&
+	    pass_ns < due_ns)
+		due_ns = pass_ns;
+	/* Relaxed: a worker that sees the old value may wake us once more, or its timer waits for
+	   the pass. */
+	atomic_store_explicit(&scheduler->monitor_slow, slow, memory_order_relaxed);
+	atomic_store_explicit(&scheduler->watch_ns, wakes ? due_ns : 0, memory_order_relaxed);
+	if (due_ns == UINT64_MAX)
+		return UINT64_MAX;
+	return due_ns > now_ns ? due_ns - now_ns : 0;
+}
+
 static void *monitor_thread(void *argument)
 {
 	struct usched_runtime *runtime = argument;
 	struct usched_scheduler *scheduler = &runtime->scheduler;
-	struct epoll_event events[4], event = { .events = EPOLLIN };
+	struct epoll_event events[USCHED_POLL_EVENTS];
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
-	unsigned int idle_passes = 0;
+	enum usched_monitor_seen seen = USCHED_MONITOR_SLEEP;
+	uint64_t passed_ns = 0, control_ns = 0;
+	unsigned int idle_passes = 0, slow_passes = 0;
 
 	pthread_setname_np(pthread_self(), "us/mon");
 	prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);
-	event.data.fd = runtime->monitor_wake;
-	epoll_ctl(epoll, EPOLL_CTL_ADD, runtime->monitor_wake, &event);
-	event.data.fd = usched_control_descriptor(runtime->control);
-	epoll_ctl(epoll, EPOLL_CTL_ADD, event.data.fd, &event);
-	if (runtime->tick_timerfd >= 0) {
-		event.data.fd = runtime->tick_timerfd;
-		epoll_ctl(epoll, EPOLL_CTL_ADD, runtime->tick_timerfd, &event);
-	}
+	watch(epoll, runtime->monitor_wake);
+	watch(epoll, usched_control_descriptor(runtime->control));
+	if (runtime->tick_timerfd >= 0)
+		watch(epoll, runtime->tick_timerfd);
+	(void)usched_wakeup_watch(scheduler, epoll, MARK_WORKER);	/* else quanta must do */
 	while (!atomic_load_explicit(&runtime->helpers_stop, memory_order_acquire)) {
-		uint64_t now_ns = usched_clock_now_ns();
+		uint64_t now_ns = usched_clock_now_ns(), due_ns, value;
 		uint64_t asked_ns = atomic_exchange_explicit(&runtime->quantum_request_ns,
 							     UINT64_MAX, memory_order_relaxed);
-		bool awake = usched_monitor_pass(scheduler, now_ns);
-		uint64_t due_ns, value;
-		int timeout_ms, count;
+		int count;
 
 		if (asked_ns != UINT64_MAX)
 			usched_control_set_quantum(runtime->control, asked_ns);
-		usched_reconcile(runtime);
-		due_ns = usched_control_pass(runtime->control, now_ns, awake);
-		idle_passes = awake ? 0 : idle_passes + 1;
-		timeout_ms = awake ? PASS_MS : IDLE_PASS_MS;
-		if (idle_passes > IDLE_PASSES) {
-			atomic_store_explicit(&scheduler->monitor_asleep, true,
-					      memory_order_relaxed);
-			atomic_thread_fence(memory_order_seq_cst);	/* [S2] of find.c */
-			if (!usched_monitor_pass(scheduler, now_ns))
-				timeout_ms = -1;
+		/* A carrier that stands still for less than this is not worth a look. */
+		if (now_ns - passed_ns >= PASS_NS || seen == USCHED_MONITOR_SLEEP) {
+			seen = usched_monitor_pass(scheduler, now_ns);
+			passed_ns = now_ns;
+			idle_passes = seen == USCHED_MONITOR_SLEEP ? idle_passes + 1 : 0;
+			slow_passes = seen != USCHED_MONITOR_WORK ? slow_passes + 1 : 0;
+			if (idle_passes > IDLE_PASSES) {
+				atomic_store_explicit(&scheduler->monitor_asleep, true,
+						      memory_order_relaxed);
+				atomic_thread_fence(memory_order_seq_cst);	/* [S2] of find.c */
+				seen = usched_monitor_pass(scheduler, now_ns);
+				if (seen != USCHED_MONITOR_SLEEP)
+					atomic_store_explicit(&scheduler->monitor_asleep, false,
+							      memory_order_relaxed);
+			}
+			usched_reconcile(runtime);
+			control_ns = usched_control_pass(runtime->control, now_ns,
+							 seen != USCHED_MONITOR_SLEEP);
 		}
-		if (due_ns != UINT64_MAX) {
-			uint64_t left_ms = due_ns > now_ns ? (due_ns - now_ns) / 1000000 + 1 : 0;
-
-			if (timeout_ms < 0 || left_ms < (uint64_t)timeout_ms)
-				timeout_ms = left_ms < 60000 ? (int)left_ms : 60000;
-		}
-		count = epoll_wait(epoll, events, 4, timeout_ms);
+		due_ns = usched_wakeup_pass(scheduler, epoll, MARK_WORKER, now_ns);
+		if (control_ns < due_ns)
+			due_ns = control_ns;
+		count = usched_poll_events(epoll, events,
+					   time_to_sleep(runtime, slow_passes > SLOW_PASSES, passed_ns,
+							 due_ns, now_ns));
 		atomic_store_explicit(&scheduler->monitor_asleep, false, memory_order_relaxed);
+		now_ns = usched_clock_now_ns();
 		for (int i = 0; i < count; i++) {
-			if (events[i].data.fd == runtime->monitor_wake) {
+			uint64_t data = events[i].data.u64;
+
+			if (data & MARK_WORKER) {
+				usched_wakeup_ready(&scheduler->workers[data & ~MARK_WORKER], now_ns);
+			} else if (data == (uint64_t)runtime->monitor_wake) {
 				(void)!read(runtime->monitor_wake, &value, sizeof(value));
 				idle_passes = 0;
-			} else if (events[i].data.fd == runtime->tick_timerfd &&
-				   read(runtime->tick_timerfd, &value, sizeof(value)) > 0) {
-				usched_monitor_tick_all(scheduler);
+				slow_passes = 0;
+				if (seen == USCHED_MONITOR_SLEEP)
+					passed_ns = 0;	/* it has changed: another pass at once */
+			} else if (data == (uint64_t)runtime->tick_timerfd) {
+				if (read(runtime->tick_timerfd, &value, sizeof(value)) > 0)
+					usched_monitor_tick_all(scheduler);
+			} else {
+				passed_ns = 0;		/* the control plane */
 			}
 		}
 	}

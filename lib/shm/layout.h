@@ -88,6 +88,22 @@ enum usched_attachment {		/* report.attachment */
 	USCHED_ATTACHMENT_EXPIRED,
 };
 
+enum {					/* report.flags */
+	USCHED_REPORT_NO_MEMBARRIER = 1,
+	USCHED_REPORT_QUOTA = 2,	/* a cgroup's quota binds		*/
+	USCHED_REPORT_SIGNAL_SHARED = 4, /* the program has a handler of the tick's signal */
+	USCHED_REPORT_TICKS_LOST = 8,	/* the program has replaced our handler	*/
+};
+
+enum usched_report_refusal {
+	USCHED_REPORT_NOT_REFUSED,	/* taken, or a better one was		*/
+	USCHED_REPORT_NOT_WANTED,	/* another one was asked for		*/
+	USCHED_REPORT_DENIED,
+	USCHED_REPORT_MISSING,		/* the kernel does not have it		*/
+	USCHED_REPORT_LIMITED,		/* of descriptors, timers, memory	*/
+	USCHED_REPORT_FAILED,
+};
+
 enum usched_worker_state {		/* report_worker.state */
 	USCHED_WORKER_DORMANT,		/* its CPU is not granted		*/
 	USCHED_WORKER_IDLE,		/* asleep in its poll			*/
@@ -110,8 +126,10 @@ struct usched_report {
 	uint64_t quantum_floor_ns;	/* a shorter one is raised to this	*/
 	uint32_t carriers_max;
 	uint32_t signal;
-	uint32_t flags;			/* bit 0: no membarrier; bit 1: cgroup quota binds */
-	uint8_t pad1[USCHED_LINE_BYTES - 76];
+	uint32_t flags;			/* USCHED_REPORT_*; the last one changes	*/
+	uint32_t perf_refused;		/* enum usched_report_refusal: why this tick	*/
+	uint32_t timer_refused;		/* was not taken				*/
+	uint8_t pad1[USCHED_LINE_BYTES - 84];
 
 	/* Live. */
 	uint64_t heartbeat;		/* grows with each publication		*/
@@ -162,14 +180,25 @@ struct usched_report_worker {
 	uint64_t io_events;
 	uint64_t timers_fired;
 	uint64_t idle_ns;		/* until published_ns, the sleep in progress too */
-	uint64_t reserved[3];
-	uint8_t pad[USCHED_LINE_BYTES * 2 - 232];
+	uint64_t tick_lost;		/* the worker had been taken meanwhile	*/
+	uint64_t tick_revoked;		/* the CPU had been revoked		*/
+	uint64_t tick_off;		/* the fiber has no quantum		*/
+	uint64_t tick_section;		/* in a section with preemption off	*/
+	uint64_t tick_grace;		/* in libc: looked again 50 us later	*/
+	uint64_t tick_yielded;		/* switched in place (mode YIELD)		*/
+	uint64_t tick_notes;		/* notes of deferred ones, taken up	*/
+	uint64_t tick_urgent;		/* somebody had become ready		*/
+	uint64_t tick_stops;		/* alone: the tick was stopped		*/
+	uint64_t vetoes;			/* of switching in place		*/
+	uint64_t budget_yields;		/* a budget of calls was used up		*/
+	uint64_t reserved[4];
+	uint8_t pad[USCHED_LINE_BYTES * 3 - 328];
 };
 
 _Static_assert(sizeof(struct usched_segment_header) == 48, "wire format");
 _Static_assert(sizeof(struct usched_grant) == 4 * USCHED_LINE_BYTES, "wire format");
 _Static_assert(sizeof(struct usched_grant_worker) == USCHED_LINE_BYTES, "wire format");
 _Static_assert(sizeof(struct usched_report) == 3 * USCHED_LINE_BYTES, "wire format");
-_Static_assert(sizeof(struct usched_report_worker) == 2 * USCHED_LINE_BYTES, "wire format");
+_Static_assert(sizeof(struct usched_report_worker) == 3 * USCHED_LINE_BYTES, "wire format");
 
 #endif /* USCHED_SHM_LAYOUT_H */

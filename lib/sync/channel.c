@@ -154,7 +154,7 @@ int usched_channel_send(struct usched_channel *channel, const void *item, uint64
 	}
 	usched_spinlock_unlock(&channel->lock);
 	usched_resume(carrier, &claimed);
-	usched_leave(carrier);
+	usched_leave(usched_charge(carrier));
 	return error;
 }
 
@@ -184,7 +184,7 @@ int usched_channel_receive(struct usched_channel *channel, void *item, uint64_t 
 	}
 	usched_spinlock_unlock(&channel->lock);
 	usched_resume(carrier, &claimed);
-	usched_leave(carrier);
+	usched_leave(usched_charge(carrier));
 	return error;
 }
 

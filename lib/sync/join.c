@@ -9,8 +9,7 @@
 #include "sync/wait.h"
 #include "worker/registry.h"
 
-/* The fiber of a handle, locked; NULL: there is none. */
-static struct usched_fiber *find_locked(uint64_t id, struct usched_scheduler **scheduler)
+struct usched_fiber *usched_find_locked(uint64_t id, struct usched_scheduler **scheduler)
 {
 	struct usched_fiber *fiber;
 
@@ -44,7 +43,7 @@ int usched_join(usched_fiber_t id, void **result, uint64_t deadline_ns)
 	struct usched_scheduler *scheduler;
 	struct usched_carrier *carrier = usched_enter();
 	struct usched_waiter own, *waiter = usched_waiter_of(carrier, &own);
-	struct usched_fiber *fiber = find_locked(id, &scheduler);
+	struct usched_fiber *fiber = usched_find_locked(id, &scheduler);
 	enum usched_wait_state reason;
 	int error = 0;
 
@@ -54,30 +53,35 @@ int usched_join(usched_fiber_t id, void **result, uint64_t deadline_ns)
 	}
 	if (carrier && fiber == usched_current(carrier))
 		error = -EDEADLK;
-	else if (fiber->join == USCHED_JOIN_DETACHED)
+	else if (usched_fiber_join_state(fiber) == USCHED_JOIN_DETACHED)
 		error = -ESRCH;
-	else if (fiber->join == USCHED_JOIN_WAITED)
+	else if (usched_fiber_join_state(fiber) == USCHED_JOIN_WAITED)
 		error = -EBUSY;
 	else if (!is_done(fiber))
 		error = usched_wait_check(carrier, deadline_ns);
 	if (!error && !is_done(fiber)) {
 		usched_waiter_begin(waiter, USCHED_WAIT_ON_JOIN, 0, NULL, deadline_ns);
-		fiber->join = USCHED_JOIN_WAITED;
+		usched_fiber_set_join_state(fiber, USCHED_JOIN_WAITED);
 		fiber->joiner = waiter;
 		reason = usched_wait(&carrier, waiter, &fiber->lock);
+		if (reason == USCHED_WAIT_VALUE) {
+			/* The handle is used up already; who claimed us may still hold the lock. */
+			usched_spinlock_pass(&fiber->lock);
+			goto over;
+		}
 		usched_spinlock_lock(&fiber->lock);
-		fiber->join = USCHED_JOIN_OPEN;
+		usched_fiber_set_join_state(fiber, USCHED_JOIN_OPEN);
 		error = usched_wait_error(reason, -ECANCELED);
 	}
-	if (!error) {
-		if (result)
-			*result = fiber->result;
+	if (!error)
 		forget(fiber);
-	}
 	usched_spinlock_unlock(&fiber->lock);
+over:
+	if (!error && result)
+		*result = fiber->result;
 	if (!error)
 		usched_fiber_free(scheduler, carrier, fiber);
-	usched_leave(carrier);
+	usched_leave(usched_charge(carrier));
 	return error;
 }
 
@@ -85,7 +89,7 @@ int usched_detach(usched_fiber_t id)
 {
 	struct usched_scheduler *scheduler;
 	struct usched_carrier *carrier = usched_enter();
-	struct usched_fiber *fiber = find_locked(id, &scheduler);
+	struct usched_fiber *fiber = usched_find_locked(id, &scheduler);
 	bool free_now = false;
 	int error = 0;
 
@@ -93,12 +97,12 @@ int usched_detach(usched_fiber_t id)
 		error = -ESRCH;
 		goto out;
 	}
-	if (fiber->join == USCHED_JOIN_WAITED) {
+	if (usched_fiber_join_state(fiber) == USCHED_JOIN_WAITED) {
 		error = -EBUSY;
-	} else if (fiber->join == USCHED_JOIN_DETACHED) {
+	} else if (usched_fiber_join_state(fiber) == USCHED_JOIN_DETACHED) {
 		error = -ESRCH;
 	} else {
-		fiber->join = USCHED_JOIN_DETACHED;
+		usched_fiber_set_join_state(fiber, USCHED_JOIN_DETACHED);
 		free_now = is_done(fiber);
 		if (free_now)
 			forget(fiber);
@@ -106,6 +110,7 @@ int usched_detach(usched_fiber_t id)
 	usched_spinlock_unlock(&fiber->lock);
 	if (free_now)
 		usched_fiber_free(scheduler, carrier, fiber);
+	usched_charge_here(carrier);
 out:
 	usched_leave_here(carrier);
 	return error;

@@ -80,7 +80,7 @@ int usched_mutex_lock(struct usched_mutex *public, uint64_t deadline_ns)
 	if (!error)
 		mutex->owner = self;
 	usched_spinlock_unlock(&mutex->lock);
-	usched_leave(carrier);
+	usched_leave(usched_charge(carrier));
 	return error;
 }
 
@@ -119,6 +119,7 @@ int usched_mutex_unlock(struct usched_mutex *public)
 out:
 	usched_spinlock_unlock(&mutex->lock);
 	usched_resume(carrier, &claimed);
+	usched_charge_here(carrier);
 	usched_leave_here(carrier);
 	return error;
 }

@@ -24,12 +24,6 @@
 
 #include "worker/dispatch.h"
 
-/* Who was claimed, kept while the object's lock is released. */
-struct usched_claimed {
-	struct usched_fiber *fiber;
-	_Atomic uint32_t *word;		/* NULL: nobody */
-};
-
 /** usched_waiter_of() - the caller's waiter: in its fiber's descriptor, or on the thread's stack */
 static inline struct usched_waiter *usched_waiter_of(struct usched_carrier *carrier,
 						     struct usched_waiter *own)
@@ -63,24 +57,7 @@ enum usched_wait_state usched_wait(struct usched_carrier **carrier, struct usche
 /** usched_wait_error() - 0 or -errno for a reason; closed gives @closed */
 int usched_wait_error(enum usched_wait_state reason, int closed);
 
-/** usched_claim() - end a wait, under the object's lock. False: it had ended by itself. */
-static inline bool usched_claim(struct usched_waiter *waiter, enum usched_wait_state reason,
-				struct usched_claimed *claimed)
-{
-	struct usched_fiber *fiber = waiter->fiber;
-
-	if (!usched_waiter_claim_word(waiter, usched_waiter_word(waiter), reason))
-		return false;
-	claimed->fiber = fiber;
-	claimed->word = &waiter->word;
-	return true;
-}
-
-/** usched_resume() - let a claimed waiter go on; the object's lock is released */
-static inline void usched_resume(struct usched_carrier *carrier, struct usched_claimed *claimed)
-{
-	if (claimed->word)
-		usched_waiter_resume(carrier, claimed->fiber, claimed->word);
-}
+/** usched_find_locked() - the fiber of a handle, with its lock; NULL: there is none. Inside the runtime. */
+struct usched_fiber *usched_find_locked(uint64_t id, struct usched_scheduler **scheduler);
 
 #endif /* USCHED_SYNC_WAIT_H */

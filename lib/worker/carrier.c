@@ -8,7 +8,6 @@
 #include "base/futex.h"
 #include "worker/carrier.h"
 #include "worker/dispatch.h"
-#include "worker/inbox.h"
 
 USCHED_DEFINE_THREAD_SLOT(usched_carrier_self, struct usched_carrier *);
 
@@ -39,7 +38,8 @@ bool usched_carrier_wait(struct usched_carrier *carrier)
 	/* The fiber that goes on here has this worker from now: its slice begins. */
 	carrier->tick_dispatches = atomic_load_explicit(&worker->counters.dispatches,
 							memory_order_relaxed);
-	scheduler->hooks.tick_start(carrier);
+	carrier->grace = 0;
+	carrier->alone = 0;
 	USCHED_STEP("waited", carrier);
 	return true;
 }
@@ -77,12 +77,12 @@ void usched_regain(struct usched_carrier *carrier)
 	usched_assert(seen == USCHED_REVOKE_TAKEN);
 	fiber = usched_current(carrier);
 	usched_assert(fiber != NULL);
+	carrier->losses++;
 	atomic_store_explicit(&carrier->worker, NULL, memory_order_relaxed);
 	atomic_store_explicit(&carrier->revoke, USCHED_REVOKE_NONE, memory_order_release); /* [P4] */
 	atomic_store_explicit(&fiber->bound, carrier, memory_order_relaxed);	/* F3 */
 	usched_fiber_set_state(fiber, USCHED_FIBER_READY_BOUND);
-	usched_inbox_push(&fiber->pool->inbox, fiber);
-	usched_notify_outside(carrier->scheduler, fiber->pool);
+	usched_ready_outside(fiber);
 	/* A carrier with a fiber is never told to end: destroy waits for the fibers. */
 	if (!usched_carrier_wait(carrier))
 		usched_assert(!"a carrier with a fiber was told to end");

@@ -14,9 +14,9 @@ enum { NEXT_STREAK = 3, FRESH_STREAK = 64, INBOX_EVERY = 61, POLL_EVERY = 64, IN
 
 static enum usched_ring_kind ring_of(const struct usched_fiber *fiber, enum usched_ring_kind kind)
 {
-	if (fiber->priority == USCHED_PRIORITY_NORMAL)
+	if (usched_fiber_priority(fiber) == USCHED_PRIORITY_NORMAL)
 		return kind;
-	return fiber->priority == USCHED_PRIORITY_HIGH ? USCHED_RING_HIGH : USCHED_RING_LOW;
+	return usched_fiber_priority(fiber) == USCHED_PRIORITY_HIGH ? USCHED_RING_HIGH : USCHED_RING_LOW;
 }
 
 void usched_queue(struct usched_worker *worker, struct usched_fiber *fiber,
@@ -24,6 +24,22 @@ void usched_queue(struct usched_worker *worker, struct usched_fiber *fiber,
 {
 	if (!usched_ring_push(&worker->rings[ring_of(fiber, kind)], fiber))
 		usched_inbox_push(&worker->pool->inbox, fiber);
+}
+
+void usched_ready_outside(struct usched_fiber *fiber)
+{
+	struct usched_pool *pool = fiber->pool;		/* the fiber is gone once it is pushed */
+	struct usched_scheduler *scheduler = pool->scheduler;
+	bool low = usched_fiber_priority(fiber) == USCHED_PRIORITY_LOW;
+
+	usched_inbox_push(&pool->inbox, fiber);
+	if (usched_notify_outside(scheduler, pool) || low ||
+	    atomic_load_explicit(&scheduler->wakeup_ns, memory_order_relaxed) == 0)
+		return;
+	/* All workers are busy: one is to look at the inbox soon. The first to say so tells the
+	   monitor; the flag falls when somebody looks. */
+	if (!atomic_exchange_explicit(&pool->urgent, true, memory_order_relaxed))
+		scheduler->hooks.wake_monitor(scheduler);
 }
 
 void usched_ready(struct usched_carrier *carrier, struct usched_fiber *fiber,
@@ -34,16 +50,16 @@ void usched_ready(struct usched_carrier *carrier, struct usched_fiber *fiber,
 
 	usched_fiber_set_state(fiber, USCHED_FIBER_READY);
 	if (!worker || worker->scheduler != scheduler) {
-		usched_inbox_push(&fiber->pool->inbox, fiber);
-		usched_notify_outside(scheduler, fiber->pool);
+		usched_ready_outside(fiber);
 		return;
 	}
 	usched_count(&worker->counters.wakes);
-	if (place == USCHED_PLACE_NEXT && fiber->priority == USCHED_PRIORITY_NORMAL) {
-		/* acq_rel: as a push and a pop of a ring, [A] and [B] of ring.h. */
-		fiber = atomic_exchange_explicit(&worker->next, fiber, memory_order_acq_rel);
-		if (!fiber)
-			return;		/* the monitor sees to it if this worker does not */
+	if (place == USCHED_PLACE_NEXT && usched_fiber_priority(fiber) == USCHED_PRIORITY_NORMAL) {
+		fiber = usched_swap_next(worker, fiber);
+		if (!fiber) {
+			usched_notify_self(worker);	/* the monitor sees to thieves */
+			return;
+		}
 	}
 	usched_queue(worker, fiber,
 		     place == USCHED_PLACE_USED ? USCHED_RING_USED : USCHED_RING_FRESH);
@@ -82,12 +98,13 @@ static bool take_inboxes(struct usched_worker *worker)
 	return take_inbox(worker, &worker->pool->inbox) || taken;
 }
 
-static struct usched_fiber *pick_ring(struct usched_worker *worker)
+/* The classes from @least up: NORMAL's two rings, unless only HIGH will do; LOW last. */
+static struct usched_fiber *pick_ring(struct usched_worker *worker, enum usched_priority least)
 {
 	struct usched_ring *rings = worker->rings;
 	struct usched_fiber *fiber = usched_ring_pop(&rings[USCHED_RING_HIGH]);
 
-	if (fiber)
+	if (fiber || least == USCHED_PRIORITY_HIGH)
 		return fiber;
 	if (worker->fresh_streak < FRESH_STREAK) {
 		fiber = usched_ring_pop(&rings[USCHED_RING_FRESH]);
@@ -100,39 +117,93 @@ static struct usched_fiber *pick_ring(struct usched_worker *worker)
 	fiber = usched_ring_pop(&rings[USCHED_RING_USED]);
 	if (!fiber)
 		fiber = usched_ring_pop(&rings[USCHED_RING_FRESH]);
-	if (!fiber)
+	if (!fiber && least == USCHED_PRIORITY_LOW)
 		fiber = usched_ring_pop(&rings[USCHED_RING_LOW]);
 	return fiber;
 }
 
-struct usched_fiber *usched_pick(struct usched_worker *worker)
+/* Each page that the monitor turns gives one fiber of LOW a turn, and one of NORMAL. */
+static struct usched_fiber *pick_aged(struct usched_worker *worker)
 {
-	uint64_t turn = atomic_load_explicit(&worker->low_turn, memory_order_relaxed);
+	uint64_t turn = atomic_load_explicit(&worker->age_turn, memory_order_relaxed);
+	struct usched_fiber *fiber = NULL;
+
+	if (turn != worker->age_served) {
+		worker->age_served = turn;
+		worker->aging = 2;
+	}
+	while (!fiber && worker->aging > 0) {
+		worker->aging--;
+		if (worker->aging == 1) {
+			fiber = usched_ring_pop(&worker->rings[USCHED_RING_LOW]);
+		} else {
+			fiber = usched_ring_pop(&worker->rings[USCHED_RING_USED]);
+			if (!fiber)
+				fiber = usched_ring_pop(&worker->rings[USCHED_RING_FRESH]);
+		}
+	}
+	return fiber;
+}
+
+struct usched_fiber *usched_pick_from(struct usched_worker *worker, enum usched_priority least)
+{
 	struct usched_fiber *fiber;
 
-	if (turn != worker->low_served) {
-		worker->low_served = turn;
-		fiber = usched_ring_pop(&worker->rings[USCHED_RING_LOW]);
+	if (__builtin_expect(worker->aging > 0 ||
+			     atomic_load_explicit(&worker->age_turn, memory_order_relaxed) !=
+			     worker->age_served, 0)) {
+		fiber = pick_aged(worker);
 		if (fiber)
 			return fiber;
 	}
-	/* Relaxed peek; the exchange acquires. */
-	if (atomic_load_explicit(&worker->next, memory_order_relaxed)) {
-		fiber = atomic_exchange_explicit(&worker->next, NULL, memory_order_acq_rel);
-		if (fiber) {
-			if (++worker->next_streak <= NEXT_STREAK)
-				return fiber;
-			usched_queue(worker, fiber, USCHED_RING_FRESH);
-		}
+	fiber = usched_swap_next(worker, NULL);
+	if (fiber) {
+		if (++worker->next_streak <= NEXT_STREAK && least != USCHED_PRIORITY_HIGH)
+			return fiber;
+		usched_queue(worker, fiber, USCHED_RING_FRESH);
 	}
 	worker->next_streak = 0;
 	if (atomic_load_explicit(&worker->counters.dispatches, memory_order_relaxed) %
-	    INBOX_EVERY == 0)
+	    INBOX_EVERY == 0 ||
+	    atomic_load_explicit(&worker->pool->urgent, memory_order_relaxed)) {
+		atomic_store_explicit(&worker->pool->urgent, false, memory_order_relaxed);
 		take_inboxes(worker);
-	fiber = pick_ring(worker);
+	}
+	fiber = pick_ring(worker, least);
 	if (!fiber && take_inboxes(worker))
-		fiber = pick_ring(worker);
+		fiber = pick_ring(worker, least);
 	return fiber;
+}
+
+void usched_unpick(struct usched_worker *worker, struct usched_fiber *fiber)
+{
+	fiber = usched_swap_next(worker, fiber);
+	if (fiber)
+		usched_queue(worker, fiber, USCHED_RING_FRESH);
+}
+
+void usched_share_next(struct usched_worker *worker)
+{
+	struct usched_fiber *fiber;
+
+	atomic_store_explicit(&worker->next_stale, false, memory_order_relaxed);
+	fiber = usched_swap_next(worker, NULL);
+	if (!fiber)
+		return;
+	usched_queue(worker, fiber, USCHED_RING_FRESH);
+	usched_notify(worker);
+}
+
+bool usched_has_ready(struct usched_worker *worker)
+{
+	if (atomic_load_explicit(&worker->next, memory_order_relaxed) ||
+	    !usched_inbox_empty(&worker->mailbox) || !usched_inbox_empty(&worker->pool->inbox))
+		return true;
+	for (unsigned int kind = 0; kind < USCHED_RING_COUNT; kind++) {
+		if (usched_ring_length(&worker->rings[kind]) > 0)
+			return true;
+	}
+	return false;
 }
 
 /* Whether the owner should look at timers and I/O before it picks. */
@@ -146,59 +217,132 @@ static bool poll_is_due(struct usched_worker *worker)
 	return true;
 }
 
+void usched_begin_slice(struct usched_carrier *carrier, struct usched_worker *worker,
+			struct usched_fiber *fiber)
+{
+	struct usched_scheduler *scheduler = worker->scheduler;
+	uint64_t quantum_ns = usched_quantum_of(worker, fiber);
+	uint64_t tick_ns = atomic_load_explicit(&carrier->tick_ns, memory_order_relaxed);
+	uint64_t first_ns = atomic_load_explicit(&worker->timers.first_ns, memory_order_relaxed);
+
+	usched_count(&worker->counters.dispatches);
+	usched_fiber_set_state(fiber, USCHED_FIBER_RUNNING);
+	atomic_store_explicit(&fiber->worker_cpu, worker->cpu, memory_order_relaxed);
+	atomic_store_explicit(&carrier->current, fiber, memory_order_relaxed);
+	/* A note was for the fiber before. */
+	atomic_store_explicit(&carrier->pending, false, memory_order_relaxed);
+	carrier->budget = atomic_load_explicit(&scheduler->budget, memory_order_relaxed);
+	/* Too slow a tick, or none, for a fiber that has a quantum; 0 wraps. One too fast is
+	   noticed by the tick itself. */
+	if (__builtin_expect(quantum_ns - 1 < tick_ns - 1, 0))
+		scheduler->hooks.tick_set(carrier, quantum_ns);
+	/* The monitor ends a sleep beside a running fiber: it must know of earlier timers. Once:
+	   it writes the word anew when it has looked. */
+	if (__builtin_expect(first_ns < atomic_load_explicit(&scheduler->watch_ns,
+							     memory_order_relaxed), 0)) {
+		atomic_store_explicit(&scheduler->watch_ns, first_ns, memory_order_relaxed);
+		scheduler->hooks.wake_monitor(scheduler);
+	}
+}
+
+/* What the C++ runtime keeps for a thread of the exceptions in flight goes with the fiber. */
+static inline void keep_exceptions(struct usched_carrier *carrier, struct usched_fiber *fiber)
+{
+	if (__builtin_expect(carrier->exceptions != NULL, 0))
+		fiber->exceptions = *carrier->exceptions;
+}
+
+static inline void bring_exceptions(struct usched_carrier *carrier, struct usched_fiber *fiber)
+{
+	if (__builtin_expect(carrier->exceptions != NULL, 0))
+		*carrier->exceptions = fiber->exceptions;
+}
+
 /* The fiber becomes the carrier's current one; a new one gets its stack. */
 static void make_current(struct usched_carrier *carrier, struct usched_worker *worker,
 			 struct usched_fiber *fiber)
 {
-	usched_count(&worker->counters.dispatches);
 	if (atomic_load_explicit(&fiber->state, memory_order_relaxed) == USCHED_FIBER_NEW) {
 		usched_stack_attach(worker, fiber);
 		usched_sanitize_init(&fiber->sanitize, fiber->stack_low, fiber->stack_top);
 		usched_arch_context_init(&fiber->context, fiber->stack_low, fiber->stack_top,
 					 usched_fiber_main, fiber);
 	}
-	usched_fiber_set_state(fiber, USCHED_FIBER_RUNNING);
-	atomic_store_explicit(&fiber->worker_cpu, worker->cpu, memory_order_relaxed);
-	atomic_store_explicit(&carrier->current, fiber, memory_order_relaxed);
-	/* A note was for the fiber before. */
-	atomic_store_explicit(&carrier->pending, false, memory_order_relaxed);
+	bring_exceptions(carrier, fiber);
+	usched_begin_slice(carrier, worker, fiber);
+}
+
+/* The fiber is over: claim who joins it. Under its lock. */
+static bool claim_joiner_locked(struct usched_fiber *fiber, struct usched_claimed *claimed)
+{
+	if (usched_fiber_join_state(fiber) != USCHED_JOIN_WAITED ||
+	    !usched_claim(fiber->joiner, USCHED_WAIT_VALUE, claimed))
+		return false;
+	/* On behalf of the joiner, which then needs no lock: the handle is used up (F4). */
+	usched_fiber_set_join_state(fiber, USCHED_JOIN_TOLD);
+	atomic_store_explicit(&fiber->id, 0, memory_order_relaxed);
+	return true;
 }
 
 static void retire(struct usched_carrier *carrier, struct usched_fiber *fiber, bool keep_stack)
 {
 	struct usched_scheduler *scheduler = carrier->scheduler;
 	struct usched_worker *worker = usched_owned(carrier);
-	struct usched_fiber *joining_fiber = NULL;
-	_Atomic uint32_t *joining_word = NULL;
-	bool detached;
+	struct usched_claimed claimed = { NULL, NULL };
+	bool detached = false;
 
 	usched_sanitize_destroy(&fiber->sanitize);
 	if (!keep_stack)
 		usched_stack_detach(worker, fiber);
 	usched_stack_unreserve(worker, fiber);
 
-	usched_spinlock_lock(&fiber->lock);
-	usched_fiber_set_state(fiber, USCHED_FIBER_DONE);
-	detached = fiber->join == USCHED_JOIN_DETACHED;
-	if (detached)
-		atomic_store_explicit(&fiber->id, 0, memory_order_relaxed);	/* under lock */
-	if (fiber->join == USCHED_JOIN_WAITED &&
-	    usched_waiter_claim_word(fiber->joiner, usched_waiter_word(fiber->joiner),
-				     USCHED_WAIT_VALUE)) {
-		joining_fiber = fiber->joiner->fiber;
-		joining_word = &fiber->joiner->word;
+	/* TOLD is set by this thread alone, see joiner_to_run(). */
+	if (usched_fiber_join_state(fiber) != USCHED_JOIN_TOLD) {
+		usched_spinlock_lock(&fiber->lock);
+		usched_fiber_set_state(fiber, USCHED_FIBER_DONE);
+		detached = usched_fiber_join_state(fiber) == USCHED_JOIN_DETACHED;
+		if (detached)		/* under lock (F4) */
+			atomic_store_explicit(&fiber->id, 0, memory_order_relaxed);
+		claim_joiner_locked(fiber, &claimed);
+		/* After this the joiner may free the descriptor, and reuse it. */
+		usched_spinlock_unlock(&fiber->lock);
 	}
-	/* After this the joiner may free the descriptor, and reuse it. */
-	usched_spinlock_unlock(&fiber->lock);
-
 	if (detached)
 		usched_fiber_free(scheduler, carrier, fiber);
-	if (joining_word)
-		usched_waiter_resume(carrier, joining_fiber, joining_word);
+	usched_resume(carrier, &claimed);
 	usched_count(&worker->counters.ended);
 	/* Relaxed: destroy sets it and then looks at the counters again and again. */
 	if (atomic_load_explicit(&scheduler->stopping, memory_order_relaxed))
 		scheduler->hooks.fiber_ended(scheduler);
+}
+
+/* The joiner of a fiber that ends, if it can run right here and next: it takes over without any
+   queue. It runs nowhere before the fiber has left its stack, so it may be told now. */
+static struct usched_fiber *joiner_to_run(struct usched_carrier *carrier,
+					  struct usched_fiber *fiber)
+{
+	struct usched_worker *worker = usched_owned(carrier);
+	struct usched_claimed claimed = { NULL, NULL };
+	struct usched_fiber *joiner;
+
+	/* A peek: the lock proves it. */
+	if (usched_fiber_join_state(fiber) != USCHED_JOIN_WAITED ||
+	    atomic_load_explicit(&worker->revoked, memory_order_relaxed))
+		return NULL;
+	usched_spinlock_lock(&fiber->lock);
+	joiner = usched_fiber_join_state(fiber) == USCHED_JOIN_WAITED ? fiber->joiner->fiber : NULL;
+	if (joiner && (joiner->pool->scheduler != worker->scheduler ||
+		       usched_fiber_priority(joiner) != USCHED_PRIORITY_NORMAL))
+		joiner = NULL;
+	/* Not DONE unless claimed: until we have left the stack nobody else may free it. */
+	if (joiner && claim_joiner_locked(fiber, &claimed))
+		usched_fiber_set_state(fiber, USCHED_FIBER_DONE);
+	else
+		joiner = NULL;
+	usched_spinlock_unlock(&fiber->lock);
+	if (joiner)
+		usched_count(&worker->counters.wakes);
+	return joiner;
 }
 
 /* First thing after any switch: complete it for the fiber that left. */
@@ -242,6 +386,7 @@ static struct usched_carrier *leave_fiber(struct usched_carrier *carrier, enum u
 	usched_assert(carrier->after == USCHED_AFTER_NOTHING);
 	carrier->left = fiber;
 	carrier->after = after;
+	keep_exceptions(carrier, fiber);
 	if (next && !usched_fiber_bound(next)) {
 		make_current(carrier, worker, next);
 		usched_sanitize_switch_begin(&fiber->sanitize, &next->sanitize);
@@ -276,10 +421,80 @@ bool usched_yield_from(struct usched_carrier *carrier)
 	struct usched_fiber *next = next_after(carrier);
 
 	usched_count(&worker->counters.yields);
-	if (!next && !atomic_load_explicit(&worker->revoked, memory_order_relaxed))
+	if (!next && !atomic_load_explicit(&worker->revoked, memory_order_relaxed)) {
+		carrier->budget = atomic_load_explicit(&carrier->scheduler->budget,
+						       memory_order_relaxed);
 		return false;
+	}
 	leave_fiber(carrier, USCHED_AFTER_READY, next);
 	return true;
+}
+
+/* No tick may have come, if the fiber was in the kernel each time: the calls count instead. */
+static bool is_overdue(struct usched_carrier *carrier, struct usched_worker *worker,
+		       struct usched_fiber *fiber)
+{
+	uint64_t dispatches = atomic_load_explicit(&worker->counters.dispatches,
+						   memory_order_relaxed);
+	uint64_t quantum_ns = usched_quantum_of(worker, fiber);
+	uint64_t now = usched_cycles();
+
+	if (quantum_ns == USCHED_QUANTUM_OFF)
+		return false;
+	if (dispatches != carrier->tick_dispatches) {	/* the slice begins, as for a tick */
+		carrier->tick_dispatches = dispatches;
+		carrier->slice_start_cycles = now;
+		carrier->grace = 0;
+		carrier->alone = 0;
+		return false;
+	}
+	return usched_cycles_to_ns(&worker->scheduler->rate, now - carrier->slice_start_cycles) >
+	       quantum_ns;
+}
+
+bool usched_slice_is_over(struct usched_carrier *carrier)
+{
+	struct usched_worker *worker = usched_owned(carrier);
+
+	return atomic_load_explicit(&carrier->pending, memory_order_relaxed) ||
+	       carrier->budget <= 0 ||
+	       atomic_load_explicit(&worker->urgent, memory_order_relaxed) ==
+		       atomic_load_explicit(&worker->counters.dispatches, memory_order_relaxed) + 1 ||
+	       is_overdue(carrier, worker, usched_current(carrier));
+}
+
+struct usched_carrier *usched_charge_slowly(struct usched_carrier *carrier)
+{
+	struct usched_worker *worker = usched_owned(carrier);
+	struct usched_fiber *fiber = usched_current(carrier);
+
+	if (carrier->budget > 0 && !is_overdue(carrier, worker, fiber))
+		return carrier;
+	if (usched_in_section(fiber)) {
+		fiber->section_note = true;
+		carrier->budget = carrier->budget < 0 ? 0 : carrier->budget;
+		return carrier;
+	}
+	if (carrier->budget <= 0)
+		usched_count(&worker->counters.budget_yields);
+	usched_yield_from(carrier);
+	return usched_carrier_self_get();
+}
+
+void usched_charge_outside(void)
+{
+	struct usched_carrier *carrier = usched_carrier_self_get();
+
+	/* Own word of the carrier, which a fiber stopped here keeps. */
+	if (!carrier || (--carrier->budget > 0 && (carrier->budget & 15) != 0))
+		return;
+	usched_enter_carrier(carrier);
+	usched_leave(usched_charge_slowly(carrier));
+}
+
+struct usched_carrier *usched_switch_to(struct usched_carrier *carrier, struct usched_fiber *next)
+{
+	return leave_fiber(carrier, USCHED_AFTER_READY, next);
 }
 
 struct usched_carrier *usched_park(struct usched_carrier *carrier, struct usched_spinlock *lock,
@@ -311,11 +526,15 @@ struct usched_fiber *usched_pick_locked(struct usched_carrier *carrier)
 
 void usched_leave_pending(struct usched_carrier *carrier)
 {
+	struct usched_fiber *fiber = usched_current(carrier);
+
 	/* A note is taken once; a tick that comes meanwhile writes another. */
 	atomic_store_explicit(&carrier->pending, false, memory_order_relaxed);
 	usched_enter_carrier(carrier);
-	if (usched_current(carrier)->mode != USCHED_PREEMPT_NEVER &&
-	    atomic_load_explicit(&carrier->scheduler->quantum_ns, memory_order_relaxed) != 0) {
+	if (usched_in_section(fiber)) {
+		fiber->section_note = true;
+	} else if (usched_fiber_mode(fiber) != USCHED_PREEMPT_NEVER &&
+		   usched_quantum_of(usched_owned(carrier), fiber) != USCHED_QUANTUM_OFF) {
 		usched_yield_from(carrier);
 		carrier = usched_carrier_self_get();
 	}
@@ -339,6 +558,8 @@ void usched_fiber_main(void *argument)
 	usched_enter_carrier(carrier);
 	worker = usched_owned(carrier);
 	next = next_after(carrier);
+	if (!next)
+		next = joiner_to_run(carrier, fiber);
 #if !defined(USCHED_SANITIZE_ADDRESS) && !defined(USCHED_SANITIZE_THREAD)
 	if (next && !usched_fiber_bound(next) && next->pool == fiber->pool &&
 	    next->stack_class == fiber->stack_class &&
@@ -347,11 +568,8 @@ void usched_fiber_main(void *argument)
 		next->stack_slot = fiber->stack_slot;
 		next->stack_low = fiber->stack_low;
 		next->stack_top = fiber->stack_top;
-		usched_count(&worker->counters.dispatches);
-		usched_fiber_set_state(next, USCHED_FIBER_RUNNING);
-		atomic_store_explicit(&next->worker_cpu, worker->cpu, memory_order_relaxed);
-		atomic_store_explicit(&carrier->current, next, memory_order_relaxed);
-		atomic_store_explicit(&carrier->pending, false, memory_order_relaxed);
+		bring_exceptions(carrier, next);
+		usched_begin_slice(carrier, worker, next);
 		retire(carrier, fiber, true);
 		usched_arch_start(next->stack_low, next->stack_top, usched_fiber_main, next);
 	}

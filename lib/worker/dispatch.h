@@ -15,7 +15,7 @@
  * is entered directly when it is ready and unbound; else the carrier's native loop looks further.
  *
  * Order of choice, one look each:
- *	1. one LOW fiber each 10 ms (the monitor turns the page)
+ *	1. each 10 ms one NORMAL and one LOW fiber (the monitor turns the page)
  *	2. `next`, the fiber woken last, at most 3 times in a row: it shares the waker's slice
  *	3. HIGH
  *	4. FRESH (new, or woken), but after 64 of them in a row one USED
@@ -61,6 +61,9 @@ void usched_carrier_loop(struct usched_carrier *carrier);
 void usched_ready(struct usched_carrier *carrier, struct usched_fiber *fiber,
 		  enum usched_place place);
 
+/** usched_ready_outside() - into the inbox of its pool, and tell; the fiber's state is set */
+void usched_ready_outside(struct usched_fiber *fiber);
+
 /**
  * usched_waiter_resume() - a waiter was claimed: make its fiber ready, or wake its thread
  * @fiber:	waiter->fiber, read before the claim could let a thread's waiter go out of scope
@@ -69,23 +72,133 @@ void usched_ready(struct usched_carrier *carrier, struct usched_fiber *fiber,
 void usched_waiter_resume(struct usched_carrier *carrier, struct usched_fiber *fiber,
 			  _Atomic uint32_t *word);
 
+/** usched_resume() - let a claimed waiter go on; the object's lock is released */
+static inline void usched_resume(struct usched_carrier *carrier, struct usched_claimed *claimed)
+{
+	if (claimed->word)
+		usched_waiter_resume(carrier, claimed->fiber, claimed->word);
+}
+
 /** usched_queue() - append to a ring of an owned worker, or to its pool's inbox */
 void usched_queue(struct usched_worker *worker, struct usched_fiber *fiber,
 		  enum usched_ring_kind kind);
 
 /**
- * usched_pick() - the next fiber of an owned worker, without looking outside it
+ * usched_pick_from() - the next fiber of an owned worker, without looking outside it
+ * @least:	of this priority or a higher one; a lower one only when its turn has come by age
  *
- * Return:	a fiber, maybe bound; NULL: its rings, mailbox and inbox are empty
+ * Return:	a fiber, maybe bound; NULL: its rings, mailbox and inbox have none
  * Callable from: the owner; the tick handler
  */
-struct usched_fiber *usched_pick(struct usched_worker *worker);
+struct usched_fiber *usched_pick_from(struct usched_worker *worker, enum usched_priority least);
+
+static inline struct usched_fiber *usched_pick(struct usched_worker *worker)
+{
+	return usched_pick_from(worker, USCHED_PRIORITY_LOW);
+}
+
+/** usched_swap_next() - the owner's exchange of `next`: no other thread writes it */
+static inline struct usched_fiber *usched_swap_next(struct usched_worker *worker,
+						    struct usched_fiber *fiber)
+{
+	struct usched_fiber *old = atomic_load_explicit(&worker->next, memory_order_relaxed);
+
+	if (old != fiber)
+		atomic_store_explicit(&worker->next, fiber, memory_order_relaxed);
+	return old;
+}
+
+/** usched_share_next() - put `next` into a ring, where thieves see it. The owner; tick handler. */
+void usched_share_next(struct usched_worker *worker);
+
+/** usched_unpick() - put back what was picked, so that it is the next one again */
+void usched_unpick(struct usched_worker *worker, struct usched_fiber *fiber);
+
+/** usched_has_ready() - a peek: would usched_pick() find somebody? Callable from: anywhere. */
+bool usched_has_ready(struct usched_worker *worker);
+
+/** usched_quantum_of() - how long a fiber may run on this worker while others wait, ns; 0: no end */
+static inline uint64_t usched_quantum_of(const struct usched_worker *worker,
+					 const struct usched_fiber *fiber)
+{
+	uint64_t own_ns = atomic_load_explicit(&fiber->quantum_ns, memory_order_relaxed);
+
+	/* Relaxed: a change is taken up at the next dispatch, tick or pass of the monitor. */
+	return __builtin_expect(own_ns == USCHED_QUANTUM_DEFAULT, 1) ?
+	       atomic_load_explicit(&worker->quanta_ns[usched_fiber_priority(fiber)], memory_order_relaxed) :
+	       own_ns;
+}
+
+/* USCHED_QUANTUM_DEFAULT, off, or within the limits; tests may have a lower one than MIN. */
+static inline bool usched_quantum_is_valid(uint64_t quantum_ns, uint64_t least_ns)
+{
+	return quantum_ns == USCHED_QUANTUM_DEFAULT || quantum_ns == USCHED_QUANTUM_OFF ||
+	       (quantum_ns >= least_ns && quantum_ns <= USCHED_QUANTUM_MAX_NS);
+}
+
+static inline uint64_t usched_quantum_clamp(const struct usched_scheduler *scheduler,
+					    uint64_t quantum_ns)
+{
+	return quantum_ns != USCHED_QUANTUM_OFF && quantum_ns < scheduler->quantum_floor_ns ?
+	       scheduler->quantum_floor_ns : quantum_ns;
+}
+
+/**
+ * usched_begin_slice() - a fiber is the carrier's current one from here on
+ *
+ * Counts the dispatch, refills the budget, and sees to it that a tick comes in time.
+ *
+ * Callable from: the owner of @worker, about to run @fiber
+ */
+void usched_begin_slice(struct usched_carrier *carrier, struct usched_worker *worker,
+			struct usched_fiber *fiber);
 
 /** usched_pick_locked() - usched_pick() by one who holds a lock: polls, if due, are the loop's */
 struct usched_fiber *usched_pick_locked(struct usched_carrier *carrier);
 
 /** usched_yield_from() - the current fiber goes to the end of the queue. False: nobody else is. */
 bool usched_yield_from(struct usched_carrier *carrier);
+
+/**
+ * usched_charge() - a library call of the current fiber is done and did not park
+ *
+ * Takes one from the budget of the slice. When it is used up the fiber yields; now and then it also
+ * does so because its quantum is over and no tick came, as when ticks fall into the kernel.
+ *
+ * Return:	the carrier on which the fiber goes on
+ * May switch:	yes
+ * Callable from: the current fiber, inside the runtime; a plain thread, with NULL
+ */
+struct usched_carrier *usched_charge_slowly(struct usched_carrier *carrier);
+
+static inline struct usched_carrier *usched_charge(struct usched_carrier *carrier)
+{
+	if (carrier && __builtin_expect(--carrier->budget <= 0 || (carrier->budget & 15) == 0, 0))
+		return usched_charge_slowly(carrier);
+	return carrier;
+}
+
+/* The same for a call that cannot switch: the next one that can will. */
+static inline void usched_charge_here(struct usched_carrier *carrier)
+{
+	if (carrier && carrier->budget > 0)
+		carrier->budget--;
+}
+
+/** usched_slice_is_over() - should the current fiber let others run now? Inside the runtime. */
+bool usched_slice_is_over(struct usched_carrier *carrier);
+
+/** usched_charge_outside() - as usched_charge(), by the user's side of the library. May switch. */
+void usched_charge_outside(void);
+
+/**
+ * usched_switch_to() - queue the current fiber as used and run a picked one
+ *
+ * Return:	the carrier on which the current fiber goes on, at its next turn
+ * May switch:	yes
+ * Callable from: the current fiber, inside the runtime; the tick handler, for a fiber that may move
+ */
+struct usched_carrier *usched_switch_to(struct usched_carrier *carrier, struct usched_fiber *next);
 
 /**
  * usched_park() - leave the current fiber, whose waiter has begun to wait
@@ -109,13 +222,16 @@ void usched_resume_bound(struct usched_carrier *carrier, struct usched_fiber *fi
 
 /**
  * usched_hand_off() - give the worker to another carrier, and sleep with the current fiber
- * @front:	queue the fiber so that it runs again soon (it may hold a lock of libc)
+ * @target:	the carrier of @next, when that is bound; else a spare, the caller's
+ * @next:	picked; runs on @target
+ * @front:	queue the current fiber so that it runs again soon (it may hold a lock of libc)
  *
- * Return:	1 done, and it is this fiber's turn again; 0 there is no other fiber;
- *		-EAGAIN there is no spare carrier
+ * Returns at this fiber's next turn.
+ *
  * Callable from: the current fiber's carrier, inside the runtime; the tick handler
  */
-int usched_hand_off(struct usched_carrier *carrier, bool front);
+void usched_hand_off(struct usched_carrier *carrier, struct usched_carrier *target,
+		     struct usched_fiber *next, bool front);
 
 /**
  * usched_surrender() - the CPU was revoked: queue all elsewhere, and own no worker any more
@@ -139,8 +255,24 @@ unsigned int usched_poll(struct usched_carrier *carrier, uint64_t timeout_ns);
 /** usched_notify() - a ring of an owned worker has grown: should a sleeping worker steal? */
 void usched_notify(struct usched_worker *worker);
 
-/** usched_notify_outside() - an inbox has grown: wake a sleeping worker, best of that pool */
-void usched_notify_outside(struct usched_scheduler *scheduler, struct usched_pool *pool);
+/** usched_hasten_monitor() - somebody is no longer alone: passes are to be frequent again */
+void usched_hasten_monitor(struct usched_scheduler *scheduler);
+
+/** usched_notify_self() - the owner's fiber is no longer alone: it needs its tick, and the monitor */
+static inline void usched_notify_self(struct usched_worker *worker)
+{
+	struct usched_scheduler *scheduler = worker->scheduler;
+
+	/* Relaxed: the owner's own word; the monitor's is a hint, its next pass comes anyway. */
+	if (__builtin_expect(atomic_load_explicit(&worker->tick_off, memory_order_relaxed), 0))
+		scheduler->hooks.tick_wanted(worker);
+	if (__builtin_expect(atomic_load_explicit(&scheduler->monitor_slow,
+						  memory_order_relaxed), 0))
+		usched_hasten_monitor(scheduler);
+}
+
+/** usched_notify_outside() - an inbox has grown: wake a sleeping worker, best of that pool. True: did */
+bool usched_notify_outside(struct usched_scheduler *scheduler, struct usched_pool *pool);
 
 /** usched_notify_worker() - its mailbox has grown: wake it if it sleeps */
 void usched_notify_worker(struct usched_worker *worker);

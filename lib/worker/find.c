@@ -8,6 +8,9 @@
  *	     One of them sees the other, so no fiber from outside waits while a worker sleeps.
  *	An owner that adds to its own ring looks at the count without the fence: it runs the fiber
  *	itself if nobody comes, and the monitor looks again within a millisecond.
+ *	[S3] a tick that is to stop: set tick_off, seq_cst fence, look at every queue again
+ *	     who adds from outside:  as in [S1], then look at the count of stopped ticks
+ *	     So a worker with somebody waiting keeps its tick, or gets it back.
  *	Whoever clears an idle bit wakes that worker, so one reason wakes one worker; while one
  *	searches no other is woken, and the one that finds work wakes the next.
  *	[I1] who wakes:     clear idle_since_ns, then release the sum in idle_ns
@@ -28,7 +31,7 @@
 
 enum { STEAL_MAX = 64 };
 
-static int poll_events(int descriptor, struct epoll_event *events, uint64_t timeout_ns)
+int usched_poll_events(int descriptor, struct epoll_event *events, uint64_t timeout_ns)
 {
 #ifdef SYS_epoll_pwait2
 	static _Atomic int missing;	/* relaxed: each finds out for itself at worst */
@@ -88,7 +91,7 @@ static void handle_events(struct usched_carrier *carrier, struct epoll_event *ev
 			struct usched_worker *adopted =
 				&worker->scheduler->workers[data & ~USCHED_POLL_ADOPTED];
 			struct epoll_event *more = events + USCHED_POLL_EVENTS;
-			int found = poll_events(adopted->poll_descriptor, more, 0);
+			int found = usched_poll_events(adopted->poll_descriptor, more, 0);
 
 			for (int j = 0; j < found; j++) {
 				uint64_t inner = more[j].data.u64;
@@ -119,7 +122,7 @@ unsigned int usched_poll(struct usched_carrier *carrier, uint64_t timeout_ns)
 	if (timeout_ns != 0 ||
 	    atomic_load_explicit(&worker->descriptors_watched, memory_order_relaxed) != 0 ||
 	    atomic_load_explicit(&worker->adopts, memory_order_relaxed)) {
-		count = poll_events(worker->poll_descriptor, worker->events, timeout_ns);
+		count = usched_poll_events(worker->poll_descriptor, worker->events, timeout_ns);
 		if (count > 0) {
 			handle_events(carrier, worker->events, count);
 			ready += (unsigned int)count;
@@ -155,9 +158,11 @@ static bool claim_idle(struct usched_scheduler *scheduler, uint32_t number)
 
 void usched_notify_worker(struct usched_worker *worker)
 {
-	atomic_thread_fence(memory_order_seq_cst);				/* [S1] */
+	atomic_thread_fence(memory_order_seq_cst);			/* [S1] [S3] */
 	if (claim_idle(worker->scheduler, worker->number))
 		usched_wake_worker(worker);
+	else if (atomic_load_explicit(&worker->tick_off, memory_order_relaxed))
+		worker->scheduler->hooks.tick_wanted(worker);
 }
 
 bool usched_wake_any(struct usched_scheduler *scheduler, struct usched_pool *pool)
@@ -187,6 +192,7 @@ void usched_notify(struct usched_worker *worker)
 {
 	struct usched_scheduler *scheduler = worker->scheduler;
 
+	usched_notify_self(worker);
 	/* Relaxed, see [S1]. */
 	if (atomic_load_explicit(&scheduler->idle_count, memory_order_relaxed) == 0 ||
 	    atomic_load_explicit(&scheduler->searching, memory_order_relaxed) != 0)
@@ -194,11 +200,29 @@ void usched_notify(struct usched_worker *worker)
 	usched_wake_any(scheduler, worker->pool);
 }
 
-void usched_notify_outside(struct usched_scheduler *scheduler, struct usched_pool *pool)
+void usched_hasten_monitor(struct usched_scheduler *scheduler)
 {
-	atomic_thread_fence(memory_order_seq_cst);				/* [S1] */
-	if (atomic_load_explicit(&scheduler->idle_count, memory_order_relaxed) != 0)
-		usched_wake_any(scheduler, pool);
+	/* Relaxed: it only keeps others from saying the same. */
+	atomic_store_explicit(&scheduler->monitor_slow, false, memory_order_relaxed);
+	scheduler->hooks.wake_monitor(scheduler);
+}
+
+bool usched_notify_outside(struct usched_scheduler *scheduler, struct usched_pool *pool)
+{
+	atomic_thread_fence(memory_order_seq_cst);			/* [S1] [S3] */
+	if (atomic_load_explicit(&scheduler->monitor_slow, memory_order_relaxed))
+		usched_hasten_monitor(scheduler);
+	if (atomic_load_explicit(&scheduler->idle_count, memory_order_relaxed) != 0 &&
+	    usched_wake_any(scheduler, pool))
+		return true;
+	for (uint32_t i = 0; i < pool->worker_count &&
+	     atomic_load_explicit(&scheduler->ticks_off, memory_order_relaxed) != 0; i++) {
+		if (!atomic_load_explicit(&pool->workers[i]->tick_off, memory_order_relaxed))
+			continue;
+		scheduler->hooks.tick_wanted(pool->workers[i]);
+		break;
+	}
+	return false;
 }
 
 /* Half of a ring: one fiber to run, the others to our own ring. */
@@ -240,17 +264,6 @@ static struct usched_fiber *steal(struct usched_worker *worker)
 	}
 	for (uint32_t i = 0; !fiber && i < scheduler->pool_count; i++)
 		fiber = usched_inbox_pop(&scheduler->pools[i].inbox);
-	/* Last what a worker has just woken for itself, if it did not come to it. */
-	for (uint32_t i = 0; !fiber && i + 1 < scheduler->worker_count; i++) {
-		struct usched_worker *victim = worker->victims[i];
-
-		if (atomic_load_explicit(&victim->next_stale, memory_order_relaxed)) {
-			atomic_store_explicit(&victim->next_stale, false, memory_order_relaxed);
-			fiber = atomic_exchange_explicit(&victim->next, NULL, memory_order_acq_rel);
-			if (fiber)
-				usched_count(&worker->counters.steals);
-		}
-	}
 	return fiber;
 }
 
@@ -323,7 +336,6 @@ static void sleep_until_work(struct usched_carrier *carrier)
 			   atomic_load_explicit(&worker->counters.idle_ns, memory_order_relaxed);
 		atomic_store_explicit(&worker->counters.idle_ns, slept_ns,
 				      memory_order_release);			/* [I1] */
-		scheduler->hooks.tick_start(carrier);
 	}
 	claim_idle(scheduler, worker->number);
 	atomic_store_explicit(&worker->mode, USCHED_WORKER_MODE_OWNED, memory_order_relaxed);

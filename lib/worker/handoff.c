@@ -23,9 +23,7 @@ void usched_resume_bound(struct usched_carrier *carrier, struct usched_fiber *fi
 	usched_assert(usched_current(carrier) == fiber);
 	usched_assert(usched_fiber_bound(fiber) == carrier);
 	atomic_store_explicit(&fiber->bound, NULL, memory_order_relaxed);	/* F3 */
-	usched_fiber_set_state(fiber, USCHED_FIBER_RUNNING);
-	atomic_store_explicit(&fiber->worker_cpu, worker->cpu, memory_order_relaxed);
-	usched_count(&worker->counters.dispatches);
+	usched_begin_slice(carrier, worker, fiber);
 	carrier->tick_dispatches = atomic_load_explicit(&worker->counters.dispatches,
 							memory_order_relaxed);
 }
@@ -44,53 +42,25 @@ static void wait_with(struct usched_carrier *carrier, struct usched_fiber *fiber
 	usched_resume_bound(carrier, fiber);
 }
 
-int usched_hand_off(struct usched_carrier *carrier, bool front)
+void usched_hand_off(struct usched_carrier *carrier, struct usched_carrier *target,
+		     struct usched_fiber *next, bool front)
 {
 	struct usched_fiber *fiber = usched_current(carrier);
 	struct usched_worker *worker = usched_owned(carrier);
-	struct usched_carrier *spare = usched_spare_pop(worker);
-	struct usched_carrier *target;
-	struct usched_fiber *next = usched_pick(worker);
 
-	if (!next) {
-		if (spare)
-			usched_spare_push(spare);
-		return 0;
-	}
-	target = usched_fiber_bound(next);
-	if (target) {
-		if (spare)
-			usched_spare_push(spare);
-		usched_count(&worker->counters.handoffs_direct);
-	} else if (spare) {
-		target = spare;
+	usched_assert(usched_fiber_bound(next) == target || !usched_fiber_bound(next));
+	if (!usched_fiber_bound(next))
 		target->handed = next;		/* ours to write until `go`: it was popped */
-		usched_count(&worker->counters.handoffs_spare);
-	} else {
-		/* Nobody could run it: it keeps its turn, at the front. */
-		next = atomic_exchange_explicit(&worker->next, next, memory_order_acq_rel);
-		if (next)
-			usched_queue(worker, next, USCHED_RING_FRESH);
-		usched_count(&worker->counters.starved);
-		worker->scheduler->hooks.need_carrier(worker->scheduler);
-		return -EAGAIN;
-	}
-
 	bind_fiber(carrier, fiber);
-	if (front) {
-		fiber = atomic_exchange_explicit(&worker->next, fiber, memory_order_acq_rel);
-		if (fiber)
-			usched_queue(worker, fiber, USCHED_RING_FRESH);
-		fiber = usched_current(carrier);
-	} else {
+	if (front)
+		usched_unpick(worker, fiber);
+	else
 		usched_queue(worker, fiber, USCHED_RING_USED);
-	}
 	atomic_store_explicit(&carrier->worker, NULL, memory_order_relaxed);
 	atomic_store_explicit(&worker->mode, USCHED_WORKER_MODE_MOVING, memory_order_relaxed);
 	USCHED_STEP("handoff", carrier);
 	usched_carrier_give(target, worker);		/* K4: the worker is gone */
 	wait_with(carrier, fiber);
-	return 1;
 }
 
 void usched_surrender(struct usched_carrier *carrier)
@@ -99,8 +69,7 @@ void usched_surrender(struct usched_carrier *carrier)
 	struct usched_scheduler *scheduler = carrier->scheduler;
 	struct usched_pool *pool = worker->pool;
 	struct usched_fiber *fiber = usched_current(carrier);
-	struct usched_fiber *queued = atomic_exchange_explicit(&worker->next, NULL,
-							       memory_order_acq_rel);
+	struct usched_fiber *queued = usched_swap_next(worker, NULL);
 
 	if (queued)
 		usched_inbox_push(&pool->inbox, queued);

@@ -17,4 +17,14 @@
 
 enum { USCHED_POLL_EVENTS = 64 };	/* of one call; a worker has room for twice as many */
 
+struct epoll_event;
+
+/**
+ * usched_poll_events() - epoll_wait for at most USCHED_POLL_EVENTS events
+ * @timeout_ns:	0: do not wait; UINT64_MAX: for ever. A kernel without epoll_pwait2 rounds up to 1 ms
+ *
+ * Callable from: anywhere; with 0 also in a signal handler
+ */
+int usched_poll_events(int descriptor, struct epoll_event *events, uint64_t timeout_ns);
+
 #endif /* USCHED_WORKER_POLL_H */

@@ -32,10 +32,12 @@
 #include "arch/context.h"
 #include "arch/cpu.h"
 #include "arch/sanitize.h"
+#include "base/clock.h"
 #include "base/spinlock.h"
 #include "fiber/fiber.h"
 #include "memory/stack.h"
 #include "memory/table.h"
+#include "worker/decision.h"
 #include "worker/ring.h"
 #include "worker/timers.h"
 
@@ -60,11 +62,19 @@ enum usched_ring_kind {
 	USCHED_RING_COUNT,
 };
 
+enum {
+	USCHED_PREEMPT_MODES = USCHED_PREEMPT_YIELD + 1,
+	USCHED_PRIORITIES = USCHED_PRIORITY_LOW + 1,
+};
+
 /* Written by the owner of the worker with relaxed stores; read by the monitor. */
 struct usched_worker_counters {
-	_Atomic uint64_t dispatches, ticks, tick_deferred, tick_young, tick_never, tick_alone,
-		handoffs_direct, handoffs_spare, starved, yields, parks, wakes, steals, spawned,
-		ended, polls, io_events, timers_fired, idle_ns;
+	_Atomic uint64_t dispatches, ticks, notes, urgent, tick_stops, budget_yields, yields,
+		parks, wakes, steals, spawned, ended, polls, io_events, timers_fired, idle_ns;
+	/* ticks + notes = the sum of all decisions: each tick has one outcome, and so has each
+	   note that it left. */
+	_Atomic uint64_t decisions[USCHED_PREEMPT_MODES][USCHED_DECISION_COUNT];
+	_Atomic uint64_t vetoes[USCHED_VETO_COUNT];
 };
 
 enum {
@@ -84,13 +94,25 @@ enum usched_worker_mode {		/* worker->mode: for observers and the monitor	*/
 	USCHED_WORKER_MODE_IDLE,	/* its owner sleeps in the poll			*/
 };
 
+/* The monitor's notes for wake-up preemption; see preempt/wakeup.h. */
+struct usched_watch {
+	bool armed;			/* the monitor sleeps on the worker's epoll	*/
+	bool ready;			/* the epoll has something			*/
+	uint64_t arm_ns;		/* not armed before				*/
+	uint64_t dispatches;		/* the slice that runs, and since when it was seen */
+	uint64_t since_ns;
+	uint64_t urgent_ns;		/* the last urgent signal			*/
+};
+
 struct usched_worker {
 	/* Hot, the owner's. */
 	_Alignas(USCHED_CACHELINE) struct usched_scheduler *scheduler;	/* fixed		*/
 	struct usched_pool *pool;		/* fixed					*/
-	_Atomic(struct usched_fiber *) next;	/* woken last, runs next; thieves take it last	*/
+	_Atomic(struct usched_fiber *) next;	/* woken last, runs next; the owner's alone, relaxed:
+						   others only look whether there is one	*/
 	uint32_t next_streak;			/* dispatches from `next` in a row		*/
-	_Atomic bool next_stale;		/* by the monitor: thieves may take `next`	*/
+	_Atomic bool next_stale;		/* by the monitor: the tick is to put `next` where
+						   thieves can take it			*/
 	uint32_t fresh_streak;			/* dispatches since one from USED		*/
 	uint32_t polls_skipped;			/* dispatches since the last poll		*/
 	uint32_t cpu;				/* fixed					*/
@@ -99,6 +121,11 @@ struct usched_worker {
 	_Atomic bool poll_due;			/* set by the monitor and the tick, cleared by the
 						   owner; relaxed: a late poll is only late	*/
 	_Atomic bool revoked;			/* by the monitor: the CPU is no longer granted	*/
+	_Atomic bool tick_off;			/* nobody else to run: its owner's tick is stopped */
+	uint32_t aging;				/* classes below HIGH that still get a turn	*/
+	_Atomic uint64_t urgent;		/* by the monitor: dispatches + 1 of the fiber that
+						   is to make room for one that became ready	*/
+	_Atomic uint64_t quanta_ns[USCHED_PRIORITIES];	/* by the monitor, by priority	*/
 	struct usched_worker_counters counters;
 
 	struct usched_ring rings[USCHED_RING_COUNT];
@@ -129,14 +156,18 @@ struct usched_worker {
 	_Atomic uint32_t mode;			/* enum usched_worker_mode			*/
 	_Atomic uint64_t idle_since_ns;		/* its owner sleeps in the poll since; 0: it does
 						   not. See [I1] of find.c			*/
-	_Atomic uint64_t low_turn;		/* raised by the monitor each 10 ms: one from LOW */
-	uint64_t low_served;
+	_Atomic uint64_t age_turn;		/* raised by the monitor each 10 ms: one of each
+						   class that priorities keep from running	*/
+	uint64_t age_served;
 	/* The monitor's own notes. */
 	uint64_t seen_dispatches;
 	uint64_t seen_ticks;
 	struct usched_carrier *seen_owner;
 	uint64_t seen_clock_ns;			/* the owner's CPU clock			*/
+	uint64_t window_ns;			/* the last pass at which it had run a while	*/
+	uint64_t window_clock_ns;
 	uint64_t seen_since_ns;			/* when dispatches last moved			*/
+	struct usched_watch watch;
 	_Atomic uint64_t taken;			/* by the monitor				*/
 	uint64_t grant_acked;
 };
@@ -145,6 +176,9 @@ struct usched_pool {
 	struct usched_scheduler *scheduler;
 	struct usched_stacks stacks;
 	struct usched_inbox inbox;
+	_Atomic bool urgent;			/* the inbox is to be looked at soon; relaxed: a
+						   hint, it is looked at anyway		*/
+	uint64_t quantum_ns;			/* the monitor's; USCHED_QUANTUM_DEFAULT: none	*/
 	uint32_t node;
 	uint32_t worker_count;
 	struct usched_worker **workers;
@@ -167,6 +201,10 @@ struct usched_carrier {
 	_Atomic(struct usched_fiber *) current;	/* NULL: on the native stack, or spare		*/
 	uint64_t slice_start_cycles;
 	uint64_t tick_dispatches;		/* worker's dispatches at the last tick		*/
+	uint32_t grace;				/* looks that this slice was given in libc	*/
+	uint32_t alone;				/* ticks in a row that found nobody else	*/
+	uint32_t losses;			/* how often its worker was taken		*/
+	int32_t budget;				/* library calls left before it yields		*/
 
 	/* How the last switch is to be completed by who comes next; see dispatch.h. */
 	struct usched_fiber *left;
@@ -181,6 +219,7 @@ struct usched_carrier {
 
 	struct usched_context native;
 	struct usched_sanitize native_sanitize;
+	struct usched_exceptions *exceptions;	/* this thread's, in the C++ runtime; NULL: none */
 
 	_Alignas(USCHED_CACHELINE) _Atomic uint32_t revoke;	/* CAS by monitor and itself	*/
 	_Atomic uint32_t go;			/* futex; see carrier.h				*/
@@ -200,17 +239,20 @@ struct usched_carrier {
 	int tick_kind;
 	int tick_descriptor;			/* perf						*/
 	timer_t tick_timer;			/* POSIX					*/
-	_Atomic bool tick_armed;
-	_Atomic bool tick_fast;			/* the monitor set 50 us: it lost its worker	*/
-	_Atomic bool signal_sent;		/* the monitor sent it a tick by tgkill		*/
+	_Atomic uint64_t tick_ns;		/* its period; 0: stopped. See tick.h, [Q1]	*/
+	_Atomic bool tick_fast;			/* set to 50 us: it lost its worker, or is in libc */
+	_Atomic bool signal_sent;		/* the monitor has ever sent it a tick		*/
 };
 
 struct usched_hooks {
 	/* L7: an epoll event with this data arrived at a worker that the caller owns. */
 	void (*io_event)(struct usched_carrier *carrier, uint64_t data, uint32_t events);
-	/* L5: a carrier begins or ends to own a worker that may run fibers. */
-	void (*tick_start)(struct usched_carrier *carrier);
+	/* L5: the current fiber wants another tick than the carrier has. */
+	void (*tick_set)(struct usched_carrier *carrier, uint64_t period_ns);
+	/* L5: a carrier ends to own a worker, or goes to sleep with it. */
 	void (*tick_stop)(struct usched_carrier *carrier);
+	/* L5: a worker whose tick was stopped has something else to run. */
+	void (*tick_wanted)(struct usched_worker *worker);
 	/* L5: a tick came inside the runtime, which is now left; hand off or not. */
 	void (*tick_pending)(struct usched_carrier *carrier);
 	/* L10: no spare carrier was there, or a carrier is needed soon. */
@@ -235,18 +277,24 @@ struct usched_scheduler {
 	uint32_t descriptors_max;
 	sigset_t carrier_mask;			/* signal mask of running carriers		*/
 	bool membarrier;			/* else enter uses an exchange			*/
-	struct usched_text_range {
-		uintptr_t low, high;
-	} libc_text[4];				/* code whose locks many share			*/
+	struct usched_cycles_rate rate;
+	uint64_t quantum_floor_ns;		/* a shorter quantum is raised to this		*/
+	_Atomic uint64_t frame_bytes;		/* of a signal frame, at start; relaxed: the same
+						   whoever wrote it				*/
 
-	_Alignas(USCHED_CACHELINE) _Atomic uint64_t quantum_ns;	/* by the monitor		*/
-	_Atomic uint64_t quantum_cycles;	/* by the monitor				*/
+	_Alignas(USCHED_CACHELINE) _Atomic uint64_t quantum_ns;	/* by the monitor: the runtime's */
+	_Atomic uint64_t wakeup_ns;		/* by the monitor: before a ready fiber stops the
+						   running one; 0: it waits for the quantum	*/
+	_Atomic int32_t budget;			/* by the monitor: calls; INT32_MAX: no limit	*/
+	_Atomic uint64_t watch_ns;		/* by the monitor: when it looks at the timers next */
+	_Atomic bool monitor_slow;		/* no worker has others waiting: passes are rare */
 	_Atomic bool stopping;			/* somebody waits for the last fiber		*/
 	_Atomic bool stop;			/* all carriers end				*/
 	_Atomic bool monitor_asleep;
 
 	_Alignas(USCHED_CACHELINE) _Atomic uint32_t searching;	/* workers looking for work	*/
 	_Atomic uint32_t idle_count;
+	_Atomic uint32_t ticks_off;			/* workers whose tick is stopped		*/
 	_Atomic uint64_t idle[USCHED_IDLE_WORDS];	/* by worker number			*/
 
 	_Alignas(USCHED_CACHELINE) _Atomic uint64_t spares;	/* tag 32, index + 1		*/
@@ -263,6 +311,18 @@ static inline void usched_count(_Atomic uint64_t *counter)
 {
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
 			      memory_order_relaxed);
+}
+
+/* How often a tick ended so, whatever the fiber's mode. */
+static inline uint64_t usched_decided(struct usched_worker_counters *counters,
+				      enum usched_decision decision)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int mode = 0; mode < USCHED_PREEMPT_MODES; mode++)
+		sum += atomic_load_explicit(&counters->decisions[mode][decision],
+					    memory_order_relaxed);
+	return sum;
 }
 
 #endif /* USCHED_WORKER_SCHEDULER_H */

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Wake-up preemption; see wakeup.h.
+ */
+#include <errno.h>
+#include <sys/epoll.h>
+
+#include "preempt/tick.h"
+#include "preempt/wakeup.h"
+#include "worker/dispatch.h"
+
+enum { PAUSE_NS = 1000000 };	/* between looks at the epoll of a worker that serves itself */
+
+static int control(int epoll, int operation, struct usched_worker *worker, uint64_t mark,
+		   uint32_t events)
+{
+	struct epoll_event event = { .events = events, .data.u64 = mark | worker->number };
+
+	return epoll_ctl(epoll, operation, worker->poll_descriptor, &event) ? -errno : 0;
+}
+
+int usched_wakeup_watch(struct usched_scheduler *scheduler, int epoll, uint64_t mark)
+{
+	int error = 0;
+
+	for (uint32_t i = 0; !error && i < scheduler->worker_count; i++)
+		error = control(epoll, EPOLL_CTL_ADD, &scheduler->workers[i], mark, EPOLLONESHOT);
+	return error;
+}
+
+void usched_wakeup_ready(struct usched_worker *worker, uint64_t now_ns)
+{
+	worker->watch.armed = false;
+	worker->watch.ready = true;
+	worker->watch.arm_ns = now_ns + PAUSE_NS;
+}
+
+static uint64_t first_timer_ns(struct usched_worker *worker)
+{
+	uint64_t first_ns = UINT64_MAX;
+
+	/* Bounded by the number of workers, and by our own doing: the monitor makes the list. */
+	for (; worker; worker = atomic_load_explicit(&worker->adopted_next, memory_order_relaxed)) {
+		uint64_t own_ns = atomic_load_explicit(&worker->timers.first_ns,
+						       memory_order_relaxed);
+
+		if (own_ns < first_ns)
+			first_ns = own_ns;
+	}
+	return first_ns;
+}
+
+static void sooner(uint64_t *due_ns, uint64_t at_ns)
+{
+	if (at_ns < *due_ns)
+		*due_ns = at_ns;
+}
+
+/* A fiber waits that is worth more than the running one, or has just come from outside. */
+static bool outranked(struct usched_worker *worker, const struct usched_fiber *fiber)
+{
+	if (usched_fiber_priority(fiber) == USCHED_PRIORITY_HIGH)
+		return false;
+	return usched_ring_length(&worker->rings[USCHED_RING_HIGH]) > 0 ||
+	       atomic_load_explicit(&worker->pool->urgent, memory_order_relaxed);
+}
+
+static void look_at(struct usched_worker *worker, int epoll, uint64_t mark, uint64_t wakeup_ns,
+		    uint64_t now_ns, uint64_t *due_ns)
+{
+	struct usched_watch *watch = &worker->watch;
+	struct usched_carrier *owner = atomic_load_explicit(&worker->owner, memory_order_relaxed);
+	uint64_t dispatches = atomic_load_explicit(&worker->counters.dispatches,
+						   memory_order_relaxed);
+	struct usched_fiber *fiber = owner ? usched_current(owner) : NULL;
+	uint64_t timer_ns, adopted_ns, allowed_ns;
+
+	if (!owner || !fiber || usched_owned(owner) != worker ||
+	    atomic_load_explicit(&owner->in_runtime, memory_order_relaxed)) {
+		watch->ready = false;	/* it polls by itself */
+		return;
+	}
+	if (dispatches != watch->dispatches) {
+		watch->dispatches = dispatches;
+		watch->since_ns = now_ns;
+	}
+	if (usched_fiber_mode(fiber) == USCHED_PREEMPT_NEVER ||
+	    usched_quantum_of(worker, fiber) == USCHED_QUANTUM_OFF)
+		return;
+	if (!watch->armed && now_ns >= watch->arm_ns &&
+	    (atomic_load_explicit(&worker->descriptors_watched, memory_order_relaxed) != 0 ||
+	     atomic_load_explicit(&worker->adopts, memory_order_relaxed)))
+		watch->armed = control(epoll, EPOLL_CTL_MOD, worker, mark,
+				       EPOLLIN | EPOLLONESHOT) == 0;
+	else if (!watch->armed && now_ns < watch->arm_ns)
+		sooner(due_ns, watch->arm_ns);
+
+	timer_ns = atomic_load_explicit(&worker->timers.first_ns, memory_order_relaxed);
+	adopted_ns = first_timer_ns(atomic_load_explicit(&worker->adopts, memory_order_relaxed));
+	sooner(&timer_ns, adopted_ns);
+	if (!watch->ready && timer_ns > now_ns && !outranked(worker, fiber)) {
+		sooner(due_ns, timer_ns);
+		return;
+	}
+	allowed_ns = (watch->since_ns > watch->urgent_ns ? watch->since_ns : watch->urgent_ns) +
+		     wakeup_ns;
+	if (now_ns < allowed_ns) {
+		sooner(due_ns, allowed_ns);
+		return;
+	}
+	atomic_store_explicit(&worker->urgent, dispatches + 1, memory_order_relaxed);
+	usched_tick_send(owner);
+	watch->urgent_ns = now_ns;
+	watch->ready = false;
+	watch->arm_ns = now_ns + wakeup_ns;
+	/* It may have been just leaving: look again, whether it did. */
+	sooner(due_ns, now_ns + wakeup_ns);
+}
+
+uint64_t usched_wakeup_pass(struct usched_scheduler *scheduler, int epoll, uint64_t mark,
+			    uint64_t now_ns)
+{
+	uint64_t wakeup_ns = atomic_load_explicit(&scheduler->wakeup_ns,
+						     memory_order_relaxed);
+	uint64_t due_ns = UINT64_MAX;
+
+	for (uint32_t i = 0; wakeup_ns && i < scheduler->worker_count; i++) {
+		struct usched_worker *worker = &scheduler->workers[i];
+
+		if (atomic_load_explicit(&worker->mode, memory_order_acquire) ==
+		    USCHED_WORKER_MODE_OWNED)
+			look_at(worker, epoll, mark, wakeup_ns, now_ns, &due_ns);
+	}
+	return due_ns;
+}
