@@ -232,7 +232,7 @@ struct usched_scheduler {
 	struct usched_descriptor *descriptors;	/* by file descriptor; see io/descriptor.h	*/
 	uint32_t descriptors_max;
 	sigset_t carrier_mask;			/* signal mask of running carriers		*/
-	bool membarrier;			/* else enter uses an exchange			*/
+	bool membarrier;			/* else enter uses a full fence			*/
 	struct usched_text_range {
 		uintptr_t low, high;
 	} libc_text[4];				/* code whose locks many share			*/
