@@ -121,12 +121,21 @@ static void *runs_beside(void *argument)
 	return argument;
 }
 
+/* Keeps the worker until somebody says so; asleep, it would lose it to the monitor. */
+static void *stays_beside(void *argument)
+{
+	while (!atomic_load(&go_on))
+		;
+	return runs_beside(argument);
+}
+
+static void *(*other)(void *) = runs_beside;
 static usched_fiber_t both[2];
 
 static void *spawns_both(void *argument)
 {
 	if (usched_spawn(NULL, &both[0], blocks_then_enters, argument, NULL) ||
-	    usched_spawn(NULL, &both[1], runs_beside, NULL, NULL))
+	    usched_spawn(NULL, &both[1], other, NULL, NULL))
 		return argument;
 	return NULL;
 }
@@ -157,6 +166,8 @@ static void nothing_held(const char *point, void *carrier)
 	(void)carrier;
 }
 
+static enum usched_tick tick;
+
 static void run_turns(void (*hook)(const char *, void *), const char *membarrier,
 		      void *(*beside)(void *), void (*check)(void))
 {
@@ -165,6 +176,7 @@ static void run_turns(void (*hook)(const char *, void *), const char *membarrier
 	struct usched_runtime_options options = USCHED_RUNTIME_OPTIONS_INIT;
 
 	options.workers = 1;
+	options.tick = tick;
 	options.quantum_ns = USCHED_QUANTUM_OFF;
 	options.flags = USCHED_RUNTIME_EMBEDDED;
 	atomic_store(&holds_expired, 0);
@@ -317,6 +329,53 @@ static void a_carrier_is_ordered_before_it_sleeps(void)
 }
 
 /*
+ * The monitor sets the tick of a carrier that lost its worker to 50 us; the carrier has noticed by
+ * itself meanwhile, stopped its timer, and waits. The timer must not run on while it sleeps.
+ */
+static void hurried_late(const char *point, void *argument)
+{
+	struct usched_carrier *carrier = argument;
+
+	if (is(point, "requested"))
+		is_asked_first(carrier);
+	if (carrier != atomic_load(&asked))
+		return;
+	if (is(point, "taken") && atomic_fetch_add(&taken_count, 1) == 0) {
+		let_read_return();
+		HOLD_UNTIL(atomic_load(&waits_held));
+	} else if (is(point, "wait") && usched_current(carrier)) {
+		atomic_store(&waits_held, 1);
+	}
+}
+
+static void *sees_the_timer_stop(void *argument)
+{
+	struct itimerspec left = { .it_value.tv_sec = 1 };
+
+	/* At first it may not be set yet: hurried, it is seen running, or it has stopped again. */
+	HOLD_UNTIL(atomic_load(&waits_held) && atomic_load(&atomic_load(&asked)->tick_fast));
+	HOLD_UNTIL(timer_gettime(atomic_load(&asked)->tick_timer, &left) == 0 &&
+		   left.it_value.tv_sec == 0 && left.it_value.tv_nsec == 0);
+	atomic_store(&go_on, true);
+	return argument;
+}
+
+static void check_hurried(void)
+{
+	CU_ASSERT(atomic_load(&taken_count) >= 1);
+	CU_ASSERT_EQUAL(atomic_load(&waits_held), 1);
+}
+
+static void no_timer_runs_while_its_carrier_sleeps(void)
+{
+	tick = USCHED_TICK_TIMER;
+	other = stays_beside;
+	run_turns(hurried_late, "auto", sees_the_timer_stop, check_hurried);
+	tick = USCHED_TICK_AUTO;
+	other = runs_beside;
+}
+
+/*
  * 5 and 6 by ticks: two workers if there are, hogs, and every carrier that is about to sleep is held
  * until it is ordered, or for a millisecond. Orders before the sleep become the rule.
  */
@@ -381,6 +440,7 @@ static void needs_steps(void)
 #define a_request_that_was_refused_takes_nothing needs_steps
 #define a_carrier_is_ordered_before_it_sleeps needs_steps
 #define hogs_move_between_dawdling_carriers needs_steps
+#define no_timer_runs_while_its_carrier_sleeps needs_steps
 
 #endif
 
@@ -392,6 +452,7 @@ int main(void)
 		{ "a_request_that_was_refused_takes_nothing",
 		  a_request_that_was_refused_takes_nothing },
 		{ "a_carrier_is_ordered_before_it_sleeps", a_carrier_is_ordered_before_it_sleeps },
+		{ "no_timer_runs_while_its_carrier_sleeps", no_timer_runs_while_its_carrier_sleeps },
 		{ "hogs_move_between_dawdling_carriers", hogs_move_between_dawdling_carriers },
 	};
 

@@ -5,6 +5,7 @@
  *	 what the tick finds				what it does		counted as
  *	 1 not a carrier, or not our signal		the previous handler	-
  *	 2 the carrier is inside the library		leave a note		tick_deferred
+ *	   and has no worker				stop the timer		-
  *	 3 the worker was taken				wait (in enter)		-
  *	 4 the worker's CPU was revoked			queue all, wait		-
  *	 5 the slice has just begun			go on			tick_young
@@ -101,6 +102,10 @@ void usched_preempt_tick(struct usched_carrier *carrier, uintptr_t pc)
 			atomic_store_explicit(&worker->poll_due, true, memory_order_relaxed);
 			usched_count(&worker->counters.ticks);
 			usched_count(&worker->counters.tick_deferred);
+		} else {
+			/* It waits, or is about to: the monitor has set the timer after it had
+			   stopped it. It starts it again when it has a worker. */
+			usched_tick_stop(carrier);
 		}
 		return;
 	}
