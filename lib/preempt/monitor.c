@@ -185,6 +185,7 @@ bool usched_monitor_pass(struct usched_scheduler *scheduler, uint64_t now_ns)
 	bool awake = false;
 	bool waiting = false;
 
+	USCHED_STEP("pass", NULL);
 	for (uint32_t i = 0; i < scheduler->worker_count; i++) {
 		struct usched_worker *worker = &scheduler->workers[i];
 		/* Acquire <- surrender's release of DORMANT. */

@@ -8,6 +8,10 @@
  *	     One of them sees the other, so no fiber from outside waits while a worker sleeps.
  *	An owner that adds to its own ring looks at the count without the fence: it runs the fiber
  *	itself if nobody comes, and the monitor looks again within a millisecond.
+ *	[S3] mailboxes. A worker that gives its CPU up: mode DORMANT, seq_cst fence, look at the
+ *	     idle bits; who adds to its mailbox: push, seq_cst fence, look at the mode. One of them
+ *	     wakes another worker, which takes from the mailboxes of dormant ones, and looks at
+ *	     them before it sleeps.
  *	Whoever clears an idle bit wakes that worker, so one reason wakes one worker; while one
  *	searches no other is woken, and the one that finds work wakes the next.
  */
@@ -263,10 +267,16 @@ static bool work_in_sight(struct usched_worker *worker)
 			return true;
 	}
 	for (uint32_t i = 0; i < scheduler->worker_count; i++) {
+		struct usched_worker *other = &scheduler->workers[i];
+
 		for (unsigned int kind = 0; kind < USCHED_RING_COUNT; kind++) {
-			if (usched_ring_length(&scheduler->workers[i].rings[kind]) > 0)
+			if (usched_ring_length(&other->rings[kind]) > 0)
 				return true;
 		}
+		if (!usched_inbox_empty(&other->mailbox) &&
+		    atomic_load_explicit(&other->mode, memory_order_relaxed) ==
+		    USCHED_WORKER_MODE_DORMANT)					/* [S3] */
+			return true;
 	}
 	return false;
 }
