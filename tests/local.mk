@@ -38,6 +38,14 @@ test_programs += tests/t_ring tests/t_timers
 test_programs += tests/t_protocol tests/t_modes
 test_programs += tests/t_protocol tests/t_signals tests/t_fallback
 tests_t_fallback_SOURCES = tests/t_fallback.c tests/deny.h
+test_programs += tests/t_protocol tests/t_model
+tests_t_model_SOURCES = tests/t_model.c tests/model/model.h tests/model/memory.c \
+	tests/model/explore.c tests/model/protocol.h tests/model/protocol.c \
+	tests/model/carrier.c tests/model/user.c tests/model/pick.c tests/model/tick.c \
+	tests/model/idle.c tests/model/monitor.c tests/model/outside.c \
+	tests/model/words.c tests/model/checks.c tests/model/steps.h tests/model/weak.h \
+	tests/model/queues.h tests/model/ring.c \
+	tests/model/spares.c tests/model/inbox.c tests/model/pairs.c
 
 # L6 sync
 

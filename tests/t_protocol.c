@@ -121,12 +121,21 @@ static void *runs_beside(void *argument)
 	return argument;
 }
 
+/* Keeps the worker until somebody says so; asleep, it would lose it to the monitor. */
+static void *stays_beside(void *argument)
+{
+	while (!atomic_load(&go_on))
+		;
+	return runs_beside(argument);
+}
+
+static void *(*other)(void *) = runs_beside;
 static usched_fiber_t both[2];
 
 static void *spawns_both(void *argument)
 {
 	if (usched_spawn(NULL, &both[0], blocks_then_enters, argument, NULL) ||
-	    usched_spawn(NULL, &both[1], runs_beside, NULL, NULL))
+	    usched_spawn(NULL, &both[1], other, NULL, NULL))
 		return argument;
 	return NULL;
 }
@@ -157,6 +166,8 @@ static void nothing_held(const char *point, void *carrier)
 	(void)carrier;
 }
 
+static enum usched_tick tick;
+
 static void run_turns(void (*hook)(const char *, void *), const char *membarrier,
 		      void *(*beside)(void *), void (*check)(void))
 {
@@ -165,6 +176,7 @@ static void run_turns(void (*hook)(const char *, void *), const char *membarrier
 	struct usched_runtime_options options = USCHED_RUNTIME_OPTIONS_INIT;
 
 	options.workers = 1;
+	options.tick = tick;
 	options.quantum_ns = USCHED_QUANTUM_OFF;
 	options.flags = USCHED_RUNTIME_EMBEDDED;
 	atomic_store(&holds_expired, 0);
@@ -317,6 +329,53 @@ static void a_carrier_is_ordered_before_it_sleeps(void)
 }
 
 /*
+ * The monitor sets the tick of a carrier that lost its worker to 50 us; the carrier has noticed by
+ * itself meanwhile, stopped its timer, and waits. The timer must not run on while it sleeps.
+ */
+static void hurried_late(const char *point, void *argument)
+{
+	struct usched_carrier *carrier = argument;
+
+	if (is(point, "requested"))
+		is_asked_first(carrier);
+	if (carrier != atomic_load(&asked))
+		return;
+	if (is(point, "taken") && atomic_fetch_add(&taken_count, 1) == 0) {
+		let_read_return();
+		HOLD_UNTIL(atomic_load(&waits_held));
+	} else if (is(point, "wait") && usched_current(carrier)) {
+		atomic_store(&waits_held, 1);
+	}
+}
+
+static void *sees_the_timer_stop(void *argument)
+{
+	struct itimerspec left = { .it_value.tv_sec = 1 };
+
+	/* At first it may not be set yet: hurried, it is seen running, or it has stopped again. */
+	HOLD_UNTIL(atomic_load(&waits_held) && atomic_load(&atomic_load(&asked)->tick_fast));
+	HOLD_UNTIL(timer_gettime(atomic_load(&asked)->tick_timer, &left) == 0 &&
+		   left.it_value.tv_sec == 0 && left.it_value.tv_nsec == 0);
+	atomic_store(&go_on, true);
+	return argument;
+}
+
+static void check_hurried(void)
+{
+	CU_ASSERT(atomic_load(&taken_count) >= 1);
+	CU_ASSERT_EQUAL(atomic_load(&waits_held), 1);
+}
+
+static void no_timer_runs_while_its_carrier_sleeps(void)
+{
+	tick = USCHED_TICK_TIMER;
+	other = stays_beside;
+	run_turns(hurried_late, "auto", sees_the_timer_stop, check_hurried);
+	tick = USCHED_TICK_AUTO;
+	other = runs_beside;
+}
+
+/*
  * 5 and 6 by ticks: two workers if there are, hogs, and every carrier that is about to sleep is held
  * until it is ordered, or for a millisecond. Orders before the sleep become the rule.
  */
@@ -370,6 +429,99 @@ static void hogs_move_between_dawdling_carriers(void)
 	}
 }
 
+/*
+ * A plain thread spawns for one CPU, and stops between its look at the worker's mode and its push.
+ * Meanwhile that CPU is revoked: the worker has emptied its mailbox, nobody will look there, and the
+ * only other worker sleeps.
+ */
+static struct usched_worker *kept, *revoked;
+static _Atomic bool revoke_wanted, grant_wanted;
+
+static struct usched_worker *granted_worker(uint32_t skip)
+{
+	struct usched_scheduler *scheduler = &runtime->scheduler;
+
+	for (uint32_t i = 0; i < scheduler->worker_count; i++) {
+		uint32_t cpu = scheduler->workers[i].cpu;
+
+		if ((runtime->granted[cpu / 64] >> (cpu % 64) & 1) && skip-- == 0)
+			return &scheduler->workers[i];
+	}
+	return NULL;
+}
+
+/* By the monitor's thread, as the control plane does. */
+static void regrant(bool back)
+{
+	uint64_t cpus[USCHED_CPU_WORDS];
+
+	memcpy(cpus, runtime->granted, sizeof(cpus));
+	if (back)
+		cpus[revoked->cpu / 64] |= UINT64_C(1) << (revoked->cpu % 64);
+	else
+		cpus[revoked->cpu / 64] &= ~(UINT64_C(1) << (revoked->cpu % 64));
+	usched_host.apply(runtime, cpus, runtime->grant_generation + 1,
+			  atomic_load(&runtime->scheduler.quantum_ns), runtime->tunables_acked);
+}
+
+static bool sleeps(struct usched_worker *worker)
+{
+	return atomic_load(&worker->mode) == USCHED_WORKER_MODE_IDLE;
+}
+
+static void revoked_before_push(const char *point, void *carrier)
+{
+	(void)carrier;
+	if (is(point, "pass") && atomic_exchange(&revoke_wanted, false)) {
+		regrant(false);
+	} else if (is(point, "pass") && atomic_exchange(&grant_wanted, false)) {
+		regrant(true);
+	} else if (is(point, "mailbox")) {
+		atomic_store(&revoke_wanted, true);
+		usched_monitor_wake(&runtime->scheduler);
+		HOLD_UNTIL(atomic_load(&revoked->mode) == USCHED_WORKER_MODE_DORMANT);
+		HOLD_UNTIL(sleeps(kept));
+	}
+}
+
+static void a_fiber_for_a_revoked_cpu_runs_elsewhere(void)
+{
+	struct usched_runtime_options options = USCHED_RUNTIME_OPTIONS_INIT;
+	struct usched_fiber_options fiber = USCHED_FIBER_OPTIONS_INIT;
+	usched_fiber_t id;
+	void *result;
+
+	options.quantum_ns = USCHED_QUANTUM_OFF;
+	options.flags = USCHED_RUNTIME_EMBEDDED;
+	options.workers = 2;
+	atomic_store(&holds_expired, 0);
+	usched_step_hook = nothing_held;
+	CU_ASSERT_EQUAL_FATAL(usched_runtime_create(&runtime, &options), 0);
+	kept = granted_worker(0);
+	revoked = granted_worker(1);
+	if (!revoked) {
+		CU_ASSERT_EQUAL(usched_runtime_destroy(runtime, SOON), 0);
+		USCHED_SKIP("few-cpus: needs two CPUs");
+	}
+	fiber.cpu = (int)revoked->cpu;
+	for (unsigned int i = 0; i < TURNS; i++) {
+		atomic_store(&other_ran, false);
+		HOLD_UNTIL(sleeps(kept) && sleeps(revoked));
+		usched_step_hook = revoked_before_push;
+		CU_ASSERT_EQUAL_FATAL(usched_spawn(runtime, &id, runs_beside, NULL, &fiber), 0);
+		result = &fiber;
+		CU_ASSERT_EQUAL_FATAL(usched_join(id, &result, SOON), 0);
+		CU_ASSERT_PTR_NULL(result);
+		CU_ASSERT(atomic_load(&other_ran));
+		atomic_store(&grant_wanted, true);
+		usched_monitor_wake(&runtime->scheduler);
+		HOLD_UNTIL(!atomic_load(&grant_wanted));
+	}
+	usched_step_hook = nothing_held;
+	CU_ASSERT_EQUAL(atomic_load(&holds_expired), 0);
+	CU_ASSERT_EQUAL(usched_runtime_destroy(runtime, SOON), 0);
+}
+
 #else
 
 static void needs_steps(void)
@@ -381,6 +533,8 @@ static void needs_steps(void)
 #define a_request_that_was_refused_takes_nothing needs_steps
 #define a_carrier_is_ordered_before_it_sleeps needs_steps
 #define hogs_move_between_dawdling_carriers needs_steps
+#define no_timer_runs_while_its_carrier_sleeps needs_steps
+#define a_fiber_for_a_revoked_cpu_runs_elsewhere needs_steps
 
 #endif
 
@@ -392,7 +546,10 @@ int main(void)
 		{ "a_request_that_was_refused_takes_nothing",
 		  a_request_that_was_refused_takes_nothing },
 		{ "a_carrier_is_ordered_before_it_sleeps", a_carrier_is_ordered_before_it_sleeps },
+		{ "no_timer_runs_while_its_carrier_sleeps", no_timer_runs_while_its_carrier_sleeps },
 		{ "hogs_move_between_dawdling_carriers", hogs_move_between_dawdling_carriers },
+		{ "a_fiber_for_a_revoked_cpu_runs_elsewhere",
+		  a_fiber_for_a_revoked_cpu_runs_elsewhere },
 	};
 
 	return usched_test_main("protocol", tests, sizeof(tests) / sizeof(tests[0]));

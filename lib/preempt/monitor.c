@@ -88,7 +88,7 @@ static void take(struct usched_scheduler *scheduler, struct usched_worker *worke
 	if (scheduler->membarrier)
 		syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);	/* [P1] */
 	else
-		atomic_thread_fence(memory_order_seq_cst);	/* enter exchanges [P1] */
+		atomic_thread_fence(memory_order_seq_cst);	/* enter has one, too [P1] */
 	seen = USCHED_REVOKE_REQUESTED;
 	/* While the carrier is in user code it changes neither word, and entering it would find
 	   the request and undo it; so both are still true if the second CAS succeeds. */
@@ -191,6 +191,7 @@ enum usched_monitor_seen usched_monitor_pass(struct usched_scheduler *scheduler,
 	enum usched_monitor_seen seen = USCHED_MONITOR_SLEEP;
 	bool waiting = false;
 
+	USCHED_STEP("pass", NULL);
 	for (uint32_t i = 0; i < scheduler->worker_count; i++) {
 		struct usched_worker *worker = &scheduler->workers[i];
 		/* Acquire <- surrender's release of DORMANT. */

@@ -87,8 +87,13 @@ static void queue(struct usched_scheduler *scheduler, struct usched_worker *own,
 	/* A worker without a CPU just now cannot start it: its pool can. */
 	if (worker && atomic_load_explicit(&worker->mode, memory_order_relaxed) !=
 		      USCHED_WORKER_MODE_DORMANT) {
+		USCHED_STEP("mailbox", NULL);
 		usched_inbox_push(&worker->mailbox, fiber);
 		usched_notify_worker(worker);
+		/* [S4] of find.c: nobody may look there any more. The fence was in notify. */
+		if (atomic_load_explicit(&worker->mode, memory_order_relaxed) ==
+		    USCHED_WORKER_MODE_DORMANT)
+			usched_wake_any(scheduler, pool);
 	} else {
 		usched_ready_outside(fiber);
 	}

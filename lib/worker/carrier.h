@@ -35,7 +35,8 @@
  * Memory order
  *	[P1] enter: store in_runtime, then load revoke
  *	     take:  CAS to REQUESTED, membarrier, then load in_runtime
- *	     One of them sees the other. Without membarrier enter uses an exchange.
+ *	     One of them sees the other. Without membarrier both use a seq_cst fence. An exchange
+ *	     in enter is not enough: the load of revoke may pass its store.
  *	[P2] leave: release store of in_runtime -> take: acquire load
  *	[P3] give: release store of go          -> wait: acquire load
  *	[P4] revoke: acq_rel CAS on both sides
@@ -70,12 +71,11 @@ void usched_regain(struct usched_carrier *carrier);
 /* From the user's code into the library: from here on ticks only leave a note. */
 static inline void usched_enter_carrier(struct usched_carrier *carrier)
 {
-	if (__builtin_expect(carrier->scheduler->membarrier, 1)) {
-		atomic_store_explicit(&carrier->in_runtime, 1, memory_order_relaxed);	/* [P1] */
+	atomic_store_explicit(&carrier->in_runtime, 1, memory_order_relaxed);		/* [P1] */
+	if (__builtin_expect(carrier->scheduler->membarrier, 1))
 		atomic_signal_fence(memory_order_seq_cst);
-	} else {
-		atomic_exchange_explicit(&carrier->in_runtime, 1, memory_order_seq_cst); /* [P1] */
-	}
+	else
+		atomic_thread_fence(memory_order_seq_cst);				/* [P1] */
 	USCHED_STEP("enter", carrier);
 	if (__builtin_expect(atomic_load_explicit(&carrier->revoke, memory_order_acquire) !=
 			     USCHED_REVOKE_NONE, 0))					/* [P1] */

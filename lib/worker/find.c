@@ -11,6 +11,10 @@
  *	[S3] a tick that is to stop: set tick_off, seq_cst fence, look at every queue again
  *	     who adds from outside:  as in [S1], then look at the count of stopped ticks
  *	     So a worker with somebody waiting keeps its tick, or gets it back.
+ *	[S4] mailboxes. A worker that gives its CPU up: mode DORMANT, seq_cst fence, look at the
+ *	     idle bits; who adds to its mailbox: push, seq_cst fence, look at the mode. One of them
+ *	     wakes another worker, which takes from the mailboxes of dormant ones, and looks at
+ *	     them before it sleeps.
  *	Whoever clears an idle bit wakes that worker, so one reason wakes one worker; while one
  *	searches no other is woken, and the one that finds work wakes the next.
  *	[I1] who wakes:     clear idle_since_ns, then release the sum in idle_ns
@@ -279,10 +283,16 @@ static bool work_in_sight(struct usched_worker *worker)
 			return true;
 	}
 	for (uint32_t i = 0; i < scheduler->worker_count; i++) {
+		struct usched_worker *other = &scheduler->workers[i];
+
 		for (unsigned int kind = 0; kind < USCHED_RING_COUNT; kind++) {
-			if (usched_ring_length(&scheduler->workers[i].rings[kind]) > 0)
+			if (usched_ring_length(&other->rings[kind]) > 0)
 				return true;
 		}
+		if (!usched_inbox_empty(&other->mailbox) &&
+		    atomic_load_explicit(&other->mode, memory_order_relaxed) ==
+		    USCHED_WORKER_MODE_DORMANT)					/* [S4] */
+			return true;
 	}
 	return false;
 }

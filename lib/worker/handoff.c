@@ -90,7 +90,7 @@ void usched_surrender(struct usched_carrier *carrier)
 		usched_spare_push(carrier);
 	/* Release: the monitor that sees DORMANT may give the worker away -> its acquire load. */
 	atomic_store_explicit(&worker->mode, USCHED_WORKER_MODE_DORMANT, memory_order_release);
-	usched_notify_outside(scheduler, pool);
+	usched_notify_outside(scheduler, pool);		/* its fence: [S1] [S4] of find.c */
 	if (fiber)
 		wait_with(carrier, fiber);
 }

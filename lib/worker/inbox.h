@@ -11,6 +11,13 @@
  * An adder that the kernel stopped between its two stores hides what was added after it until it
  * runs again: the consumer sees "would block" and comes back later. A worker that is about to
  * sleep sees a non-empty inbox and does not.
+ *
+ * Memory order
+ *	[I] push: the queue's full barrier     -> pop: acquire fence after the dequeue
+ *	    The queue itself reads a fiber only through the pointer to it. What was done before the
+ *	    push and is not reached through it, all that a program does before it spawns, is seen
+ *	    by the fence. It comes before the flag is cleared: the next consumer may get the link to
+ *	    its fiber from this one.
  */
 
 #include <stdbool.h>
@@ -45,6 +52,7 @@ static inline struct usched_fiber *usched_inbox_pop(struct usched_inbox *inbox)
 	    atomic_flag_test_and_set_explicit(&inbox->consumer, memory_order_acquire))
 		return NULL;
 	node = __cds_wfcq_dequeue_nonblocking(__cds_wfcq_head_cast(&inbox->head), &inbox->tail);
+	atomic_thread_fence(memory_order_acquire);				/* [I] */
 	atomic_flag_clear_explicit(&inbox->consumer, memory_order_release);	/* -> test_and_set */
 	if (node == NULL || node == CDS_WFCQ_WOULDBLOCK)
 		return NULL;

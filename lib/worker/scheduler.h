@@ -276,7 +276,7 @@ struct usched_scheduler {
 	struct usched_descriptor *descriptors;	/* by file descriptor; see io/descriptor.h	*/
 	uint32_t descriptors_max;
 	sigset_t carrier_mask;			/* signal mask of running carriers		*/
-	bool membarrier;			/* else enter uses an exchange			*/
+	bool membarrier;			/* else enter uses a full fence			*/
 	struct usched_cycles_rate rate;
 	uint64_t quantum_floor_ns;		/* a shorter quantum is raised to this		*/
 	_Atomic uint64_t frame_bytes;		/* of a signal frame, at start; relaxed: the same

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Two sides, each of which stores a word, fences, and looks at the other's: one of them must see the
+ * other. The pairs are not in the machine of protocol.h, where they would multiply its states.
+ *
+ *	P6	a worker alone with its fiber switches its tick off, and looks once more whether it is
+ *		alone | a push from elsewhere, and a look whether the tick has to be sent. The code
+ *		has no such case today: ticks run while a carrier has a worker (tick.h).
+ *	[S2]	a worker becomes busy | the monitor goes to sleep: find.c, threads.c
+ *	[Q1]	a carrier arms its timer | the quantum changes: tick.c, host.c
+ */
+#include <stdio.h>
+
+#include "queues.h"
+
+enum { LEFT, RIGHT, WORDS };		/* words, and the threads that store to them */
+enum { THREADS = 2 };
+enum step { STORE, LOOK, ACT, SET, AGAIN, ASLEEP, OVER };
+enum { SEEN };				/* variables */
+enum { KERNEL };			/* notes: what a system call has left */
+
+static void begin(struct model *model)
+{
+	(void)model;
+}
+
+static void fence(struct model *model, unsigned int weak)
+{
+	if (model->weakened != weak)
+		model_fence(model);
+}
+
+static bool end(struct model *model)
+{
+	model_self(model)->at = OVER;
+	model_end_thread(model);
+	return true;
+}
+
+/* LEFT: tick off. RIGHT: the queue. KERNEL: a tick was sent. */
+static bool p6_step(struct model *model, unsigned int actor)
+{
+	struct model_thread *self = model_self(model);
+
+	switch ((enum step)self->at) {
+	case STORE:
+		model_store(model, actor, 1, actor == RIGHT ? MODEL_RELEASE : MODEL_RELAXED);
+		self->at = LOOK;
+		break;
+	case LOOK:
+		fence(model, actor == LEFT ? PAIRS_WITHOUT_P6_OWNER : PAIRS_WITHOUT_P6_REMOTE);
+		if (!model_load(model, 1 - actor, MODEL_RELAXED))
+			return end(model);
+		self->at = ACT;
+		break;
+	case ACT:
+		if (actor == LEFT)
+			model_store(model, LEFT, 0, MODEL_RELAXED);
+		else
+			model->state.notes[KERNEL] = 1;
+		return end(model);
+	default:
+		return false;
+	}
+	return true;
+}
+
+/* A fiber is queued, so there must be a tick. */
+static bool p6_is_over(struct model *model)
+{
+	return model->state.threads[LEFT].at == OVER && model->state.threads[RIGHT].at == OVER &&
+	       (model->state.notes[KERNEL] || !model->state.now[LEFT]);
+}
+
+/* LEFT: the worker is busy. RIGHT: the monitor is asleep. KERNEL: its descriptor is readable. */
+static bool s2_step(struct model *model, unsigned int actor)
+{
+	struct model_thread *self = model_self(model);
+
+	switch ((enum step)self->at) {
+	case STORE:
+		model_store(model, actor, 1, MODEL_RELAXED);
+		self->at = LOOK;
+		break;
+	case LOOK:
+		fence(model, actor == LEFT ? PAIRS_WITHOUT_S2_OWNER : PAIRS_WITHOUT_S2_MONITOR);
+		self->variables[SEEN] = (uint8_t)model_load(model, 1 - actor, MODEL_RELAXED);
+		if (actor == RIGHT)
+			self->at = self->variables[SEEN] ? ACT : ASLEEP;
+		else if (self->variables[SEEN])
+			self->at = ACT;
+		else
+			return end(model);
+		break;
+	case ACT:
+		if (actor == LEFT)
+			model->state.notes[KERNEL] = 1;
+		else
+			model_store(model, RIGHT, 0, MODEL_RELAXED);
+		return end(model);
+	case ASLEEP:
+		if (!model->state.notes[KERNEL])
+			return false;
+		self->at = ACT;
+		break;
+	default:
+		return false;
+	}
+	return true;
+}
+
+static bool s2_is_over(struct model *model)
+{
+	return model->state.threads[LEFT].at == OVER && model->state.threads[RIGHT].at == OVER;
+}
+
+/* LEFT: armed. RIGHT: the quantum. KERNEL: what the timer is set to. */
+static bool q1_step(struct model *model, unsigned int actor)
+{
+	struct model_thread *self = model_self(model);
+	uint8_t *timer = &model->state.notes[KERNEL];
+
+	switch ((enum step)self->at) {
+	case STORE:
+		model_store(model, actor, 1, MODEL_RELAXED);
+		self->at = LOOK;
+		break;
+	case LOOK:
+		fence(model, actor == LEFT ? PAIRS_WITHOUT_Q1_ARMED : PAIRS_WITHOUT_Q1_APPLY);
+		self->variables[SEEN] = (uint8_t)model_load(model, 1 - actor, MODEL_RELAXED);
+		if (actor == RIGHT && !self->variables[SEEN])
+			return end(model);
+		self->at = SET;
+		break;
+	case SET:
+		*timer = (uint8_t)(self->variables[SEEN] + 1);
+		if (actor == RIGHT)
+			return end(model);
+		self->at = AGAIN;
+		break;
+	case AGAIN:
+		fence(model, PAIRS_WITHOUT_Q1_AGAIN);
+		if (model_load(model, RIGHT, MODEL_RELAXED) == self->variables[SEEN])
+			return end(model);
+		self->at = LOOK;
+		break;
+	default:
+		return false;
+	}
+	return true;
+}
+
+/* The timer goes by the new quantum. */
+static bool q1_is_over(struct model *model)
+{
+	return s2_is_over(model) && model->state.notes[KERNEL] == 2;
+}
+
+static void tell_actor(struct model *model, unsigned int actor, char *text, size_t bytes)
+{
+	static const char *const names[] = {
+		"stores", "fence, look", "acts", "sets the timer", "fence, second look", "asleep",
+		"over",
+	};
+
+	snprintf(text, bytes, "%s  %s", actor == LEFT ? "owner" : "other",
+		 names[model->state.threads[actor].at]);
+}
+
+static void tell_word(unsigned int word, char *text, size_t bytes)
+{
+	snprintf(text, bytes, "the word of the %s", word == LEFT ? "owner" : "other");
+}
+
+static void tell_value(unsigned int word, unsigned int value, char *text, size_t bytes)
+{
+	(void)word;
+	snprintf(text, bytes, "%u", value);
+}
+
+#define PAIR(pair)							\
+	const struct model_machine pairs_##pair##_machine = {		\
+		.name = #pair,						\
+		.threads = THREADS,					\
+		.actors = THREADS,					\
+		.words = WORDS,						\
+		.carrying = WORDS,					\
+		.notes = 1,						\
+		.reads = { UINT64_MAX, UINT64_MAX },			\
+		.begin = begin,						\
+		.step = pair##_step,					\
+		.is_over = pair##_is_over,				\
+		.tell_actor = tell_actor,				\
+		.tell_word = tell_word,					\
+		.tell_value = tell_value,				\
+	}
+
+PAIR(p6);
+PAIR(s2);
+PAIR(q1);

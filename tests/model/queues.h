@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef USCHED_TESTS_MODEL_QUEUES_H
+#define USCHED_TESTS_MODEL_QUEUES_H
+
+/*
+ * The parts that protocol.h takes for granted, each as a machine of its own: that the real queues do
+ * what one read-modify-write would, and pairs of two sides of which one must see the other.
+ */
+
+#include "model.h"
+
+/* ring.c: lib/worker/ring.h, two places, the owner and two thieves */
+#define RING_WEAK(X)								\
+	X(A_RELEASE, true, "[A] release of tail in push")			\
+	X(A_ACQUIRE, true, "[A] acquire of tail in pop")			\
+	X(B_RELEASE, true, "[B] release of the CAS of head")			\
+	X(B_ACQUIRE, true, "[B] acquire of head in push")			\
+	X(C_ACQUIRE, true, "[C] acquire of head in pop")			\
+	X(C_LOST, true, "[C] acquire of a CAS of head that was lost")		\
+	X(CAS, true, "CAS of head")						\
+	X(CAS_ACQUIRE, false, "[B] [C] acquire of a CAS of head that is won")
+
+/* spares.c: lib/worker/carrier.c, one warm place and the stack, three threads */
+#define SPARES_WEAK(X)								\
+	X(TAG, true, "tag of the stack")					\
+	X(PUSH, true, "CAS of a push to the stack")				\
+	X(PUSH_RELEASE, true, "release of a push to the stack")			\
+	X(POP, true, "CAS of a pop from the stack")				\
+	X(POP_ACQUIRE, true, "acquire of the first load in pop")		\
+	X(POP_LOST, true, "acquire of a CAS of pop that was lost")		\
+	X(WARM_PUSH, true, "CAS of a push to a warm place")			\
+	X(WARM_PUSH_RELEASE, true, "release of a push to a warm place")		\
+	X(WARM_POP, true, "exchange of a pop from a warm place")		\
+	X(WARM_POP_ACQUIRE, true, "acquire of a pop from a warm place")		\
+	X(POP_WON, false, "acquire of a CAS of pop that is won")
+
+/* inbox.c: lib/worker/inbox.h over liburcu's queue, two adders and two consumers */
+#define INBOX_WEAK(X)								\
+	X(EXCHANGE, true, "liburcu's exchange of the tail")			\
+	X(LAST, true, "liburcu's CAS of the tail")				\
+	X(FLAG, true, "test-and-set of consumer")				\
+	X(FLAG_ACQUIRE, true, "acquire of consumer")				\
+	X(FLAG_RELEASE, true, "release of consumer")				\
+	X(POP_FENCE, true, "acquire fence after the pop")
+
+/* pairs.c: two threads, each stores, fences, and looks at what the other stores */
+#define PAIRS_WEAK(X)								\
+	X(P6_OWNER, true, "P6: fence between tick off and the last look")	\
+	X(P6_REMOTE, true, "P6: fence between push and the look at the tick")	\
+	X(S2_OWNER, true, "[S2] fence between mode and the look at the monitor")	\
+	X(S2_MONITOR, true, "[S2] fence between asleep and the last look")	\
+	X(Q1_ARMED, false, "[Q1] fence between armed and the quantum")		\
+	X(Q1_AGAIN, true, "[Q1] fence between the timer and the second look")	\
+	X(Q1_APPLY, true, "[Q1] fence between the quantum and armed")
+
+enum {
+	RING_WHOLE,
+#define X(name, missed, text) RING_WITHOUT_##name,
+	RING_WEAK(X)
+#undef X
+};
+
+enum {
+	SPARES_WHOLE,
+#define X(name, missed, text) SPARES_WITHOUT_##name,
+	SPARES_WEAK(X)
+#undef X
+};
+
+enum {
+	INBOX_WHOLE,
+#define X(name, missed, text) INBOX_WITHOUT_##name,
+	INBOX_WEAK(X)
+#undef X
+};
+
+enum {
+	PAIRS_WHOLE,
+#define X(name, missed, text) PAIRS_WITHOUT_##name,
+	PAIRS_WEAK(X)
+#undef X
+};
+
+extern const struct model_machine ring_machine, spares_machine, inbox_machine, pairs_p6_machine,
+	pairs_s2_machine, pairs_q1_machine;
+
+#endif /* USCHED_TESTS_MODEL_QUEUES_H */
