@@ -30,8 +30,9 @@ static void *spin(void *argument)
 static void *doze(void *argument)
 {
 	(void)argument;
+	/* Rarely, as each wake may bring a tick of its own. */
 	while (!atomic_load_explicit(&ending, memory_order_relaxed))
-		usched_sleep_until(usched_after(10000000));
+		usched_sleep_until(usched_after(200000000));
 	return NULL;
 }
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -210,11 +211,12 @@ static void set_quantum(uint64_t quantum_ns)
 						 NULL), 0);
 }
 
-/* Until ticks have come to so many workers since the snapshot, or to none of them. */
-static bool ticks_come_to(const struct usched_client_snapshot *since, uint32_t workers)
+/* Until ticks have come since the snapshot to every worker on which somebody waits for his turn; a
+   fiber that is alone needs none. */
+static bool ticks_come(const struct usched_client_snapshot *since)
 {
 	uint64_t limit_ns = usched_after(LIMIT_NS);
-	uint32_t ticked;
+	bool late, any, all;
 
 	do {
 		struct usched_client_info info;
@@ -222,12 +224,22 @@ static bool ticks_come_to(const struct usched_client_snapshot *since, uint32_t w
 
 		pause_a_little();
 		now = look(&info);
-		ticked = 0;
-		for (uint32_t i = 0; i < info.workers; i++)
-			ticked += worker_of(now, i).ticks > worker_of(since, i).ticks;
+		late = usched_now() >= limit_ns;
+		any = false;
+		all = true;
+		for (uint32_t i = 0; i < info.workers; i++) {
+			struct usched_client_worker worker = worker_of(now, i);
+			uint64_t ticks = worker.ticks - worker_of(since, i).ticks;
+
+			any |= ticks > 0;
+			all &= ticks > 0 || worker.runnable == 0;
+			if (late)
+				printf("info: CPU %u: state %d, %u ready, %llu ticks\n", worker.cpu,
+				       (int)worker.state, worker.runnable, (unsigned long long)ticks);
+		}
 		usched_client_snapshot_close(now);
-	} while (ticked < workers && usched_now() < limit_ns);
-	return ticked == workers;
+	} while (!(any && all) && !late);
+	return any && all;
 }
 
 /* Two looks a while apart between which no tick came; one may be on its way when it is set. */
@@ -267,7 +279,7 @@ static void set_while_all_compute(enum usched_preempt preempt)
 	for (unsigned int turn = 0; turn < 3; turn++) {
 		before = look(&info);
 		set_quantum(1000000);
-		CU_ASSERT(ticks_come_to(before, workers));
+		CU_ASSERT(ticks_come(before));
 		usched_client_snapshot_close(before);
 		if (preempt == USCHED_PREEMPT_HANDOFF) {
 			/* What waits on each worker gets its turn, since what runs is stopped. */

@@ -86,6 +86,7 @@ static bool is_young(struct tick *tick)
 	uint64_t quantum_ns = usched_quantum_of(worker, tick->fiber);
 	uint64_t period_ns = atomic_load_explicit(&carrier->tick_ns, memory_order_relaxed);
 	uint64_t now = usched_cycles(), ran_ns;
+	bool young;
 
 	if (urgent) {
 		atomic_store_explicit(&worker->urgent, 0, memory_order_relaxed);
@@ -107,7 +108,11 @@ static bool is_young(struct tick *tick)
 		return true;
 	}
 	ran_ns = usched_cycles_to_ns(&carrier->scheduler->rate, now - carrier->slice_start_cycles);
-	return ran_ns + (period_ns < quantum_ns ? period_ns : quantum_ns) / 2 < quantum_ns;
+	young = ran_ns + (period_ns < quantum_ns ? period_ns : quantum_ns) / 2 < quantum_ns;
+	/* The quantum grew while the carrier slept with its fiber. */
+	if (young && period_ns < quantum_ns)
+		usched_tick_set(carrier, quantum_ns);
+	return young;
 }
 
 static bool is_in_section(struct tick *tick)
