@@ -75,6 +75,8 @@ int ctl_verb_show(struct ctl *ctl, int count, char **arguments);
 int ctl_verb_workers(struct ctl *ctl, int count, char **arguments);
 int ctl_verb_fibers(struct ctl *ctl, int count, char **arguments);
 int ctl_verb_stat(struct ctl *ctl, int count, char **arguments);
+enum { CTL_SETTINGS_MAX = 16 };	/* of one command line */
+
 int ctl_verb_set(struct ctl *ctl, int count, char **arguments);
 int ctl_verb_doctor(struct ctl *ctl, int count, char **arguments);
 int ctl_verb_version(struct ctl *ctl, int count, char **arguments);

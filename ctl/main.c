@@ -30,10 +30,17 @@ const struct ctl_verb ctl_verbs[] = {
 	  "Without --interval: totals of each worker since the start. With it: one line per\n"
 	  "interval, in events per second over all workers.",
 	  CTL_TAKES_INTERVAL | CTL_TAKES_COUNT, 1, 1, ctl_verb_stat },
-	{ "set", "PID quantum=TIME", "change a tunable while the program runs",
+	{ "set", "PID KEY=VALUE...", "change tunables while the program runs",
 	  "Prints the old, the new and the effective value, and waits until every carrier has\n"
-	  "it. TIME is off, or a number with a unit: 500us, 2ms.",
-	  CTL_TAKES_DRY_RUN, 2, 2, ctl_verb_set },
+	  "it. Times are numbers with a unit: 500us, 2ms.\n"
+	  "  quantum=TIME|off|auto     how long a fiber runs while others wait\n"
+	  "  quantum.normal=, .high=, .low=   of fibers of a priority; also `default`\n"
+	  "  quantum.nodeN=            of the workers of a NUMA node; also `default`\n"
+	  "  quantum.fiberID=          of one fiber, ID as `fibers` prints it; also `default`\n"
+	  "  auto_min=TIME auto_max=TIME   the bounds of an automatic quantum\n"
+	  "  wakeup=TIME|off           so long runs a fiber before one that wakes stops it\n"
+	  "  budget=NUMBER|off         library calls without a wait before a fiber yields",
+	  CTL_TAKES_DRY_RUN, 2, 1 + CTL_SETTINGS_MAX, ctl_verb_set },
 	{ "doctor", "", "which mechanisms this kernel and container give",
 	  "Tries each one, and says what to do to get the rest.",
 	  0, 0, 0, ctl_verb_doctor },

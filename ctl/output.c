@@ -175,9 +175,9 @@ struct ctl_word ctl_quantum(uint64_t ns)
 {
 	struct ctl_word word;
 
-	if (ns)
+	if (ns && ns != USCHED_QUANTUM_AUTO && ns != USCHED_QUANTUM_DEFAULT)
 		return ctl_duration(ns);
-	strcpy(word.text, "off");
+	strcpy(word.text, !ns ? "off" : ns == USCHED_QUANTUM_AUTO ? "auto" : "default");
 	return word;
 }
 

@@ -9,7 +9,9 @@
 
 #include "ctl/ctl.h"
 
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -18,7 +20,10 @@
 /* Carriers have it within max(one old quantum, 10 ms); a stopped machine takes longer. */
 #define PATIENCE_NS UINT64_C(5000000000)
 
-static const char *const keys[] = { "quantum" };
+struct wish {
+	struct usched_client_tunable tunable;
+	uint64_t value;
+};
 
 static uint64_t now_ns(void)
 {
@@ -28,54 +33,126 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static int parse(struct ctl *ctl, const char *text, char key[32], uint64_t *value)
+/* The words that a tunable may be set to, as a list for people. */
+static const char *words_of(const struct usched_client_tunable *tunable)
 {
+	switch (tunable->may & (USCHED_CLIENT_MAY_OFF | USCHED_CLIENT_MAY_AUTO |
+				USCHED_CLIENT_MAY_DEFAULT)) {
+	case USCHED_CLIENT_MAY_OFF:
+		return "off, or ";
+	case USCHED_CLIENT_MAY_OFF | USCHED_CLIENT_MAY_AUTO:
+		return "off, auto, or ";
+	case USCHED_CLIENT_MAY_OFF | USCHED_CLIENT_MAY_DEFAULT:
+		return "off, default, or ";
+	case USCHED_CLIENT_MAY_OFF | USCHED_CLIENT_MAY_AUTO | USCHED_CLIENT_MAY_DEFAULT:
+		return "off, auto, default, or ";
+	default:
+		return "";
+	}
+}
+
+static struct ctl_word text_of(const struct usched_client_tunable *tunable, uint64_t value)
+{
+	struct ctl_word word;
+
+	if (!value || !(tunable->may & USCHED_CLIENT_MAY_COUNT))
+		return ctl_quantum(value);
+	snprintf(word.text, sizeof(word.text), "%llu", (unsigned long long)value);
+	return word;
+}
+
+static bool parse_word(const struct usched_client_tunable *tunable, const char *text,
+		       uint64_t *value)
+{
+	if (tunable->may & USCHED_CLIENT_MAY_OFF && !strcmp(text, "off"))
+		*value = 0;
+	else if (tunable->may & USCHED_CLIENT_MAY_AUTO && !strcmp(text, "auto"))
+		*value = USCHED_QUANTUM_AUTO;
+	else if (tunable->may & USCHED_CLIENT_MAY_DEFAULT && !strcmp(text, "default"))
+		*value = USCHED_QUANTUM_DEFAULT;
+	else
+		return false;
+	return true;
+}
+
+/* NULL, or what is wrong with it. */
+static const char *parse_count(const char *text, uint64_t *value)
+{
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return "it is no whole number";
+	*value = strtoull(text, &end, 10);	/* one too large is the largest: out of range */
+	return *end ? "it is no whole number" : NULL;
+}
+
+static int parse(struct ctl *ctl, const char *text, struct wish *wish)
+{
+	struct usched_client_tunable *tunable = &wish->tunable;
 	const char *equals = strchr(text, '=');
-	char what[128], why[96], hint[160];
+	bool counts;
+	char key[USCHED_CLIENT_KEY_MAX], what[128], why[96], hint[192];
 	const char *wrong;
-	size_t i;
 
 	snprintf(what, sizeof(what), "cannot read \"%.64s\"", text);
 	if (!equals)
 		return ctl_usage(ctl, what, "a tunable is set as KEY=VALUE", "for example quantum=500us");
-	snprintf(key, 32, "%.*s", (int)(equals - text < 31 ? equals - text : 31), text);
-	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-		if (!strcmp(key, keys[i]))
-			break;
-	if (i == sizeof(keys) / sizeof(keys[0]))
+	snprintf(key, sizeof(key), "%.*s", (int)(equals - text < 39 ? equals - text : 39), text);
+	tunable->size = sizeof(*tunable);
+	if (equals - text > 39 || usched_client_tunable_find(key, tunable))
 		return ctl_usage(ctl, what, "there is no tunable of this name",
-				 "the tunables are: quantum");
-	if (!strcmp(equals + 1, "off")) {
-		*value = USCHED_QUANTUM_OFF;
+				 "the tunables are: quantum, quantum.normal, quantum.high, quantum.low, "
+				 "quantum.nodeN, quantum.fiberID, auto_min, auto_max, wakeup, budget");
+	if (parse_word(tunable, equals + 1, &wish->value))
 		return 0;
-	}
-	wrong = ctl_duration_parse(equals + 1, value);
+	counts = tunable->may & USCHED_CLIENT_MAY_COUNT;
+	wrong = counts ? parse_count(equals + 1, &wish->value) :
+		ctl_duration_parse(equals + 1, &wish->value);
 	if (wrong) {
-		snprintf(hint, sizeof(hint), "give off, or a number with one of the units ns, us, ms, s: "
-			 "%s=500us", key);
+		snprintf(hint, sizeof(hint), "give %s%s: %s=%s", words_of(tunable), counts ?
+			 "a whole number" : "a number with one of the units ns, us, ms, s", key,
+			 counts ? "200" : "500us");
 		return ctl_usage(ctl, what, wrong, hint);
 	}
 	/* A lower floor is the runtime's to know; for what no runtime takes none is asked. */
-	if (!*value || *value > USCHED_QUANTUM_MAX_NS) {
+	if (!wish->value || wish->value > tunable->most) {
 		snprintf(what, sizeof(what), "cannot set %.64s", text);
-		snprintf(why, sizeof(why), "a quantum of %.32s is out of range", equals + 1);
-		return ctl_error(ctl, CTL_RANGE, NULL, what, why, "give off, or from 100us to 1s");
+		snprintf(why, sizeof(why), "a %s of %.32s is out of range",
+			 !strncmp(key, "quantum", 7) ? "quantum" : key, equals + 1);
+		snprintf(hint, sizeof(hint), "give %sfrom %s to %s", words_of(tunable),
+			 text_of(tunable, tunable->least).text, text_of(tunable, tunable->most).text);
+		return ctl_error(ctl, CTL_RANGE, NULL, what, why, hint);
 	}
 	return 0;
 }
 
-static void put_json(const struct usched_client_info *info, const char *key,
+/* Of a time, its nanoseconds; null for what is none. */
+static void put_ns(json_t *object, const char *name, const struct usched_client_tunable *tunable,
+		   uint64_t value)
+{
+	if (tunable->may & USCHED_CLIENT_MAY_COUNT || value == USCHED_QUANTUM_AUTO ||
+	    value == USCHED_QUANTUM_DEFAULT)
+		ctl_json_null(object, name);
+	else
+		ctl_json_number(object, name, value);
+}
+
+static void put_json(const struct usched_client_info *info, const struct wish *wish,
 		     const struct usched_client_setting *setting, int dry_run, uint64_t took_ns)
 {
+	const struct usched_client_tunable *tunable = &wish->tunable;
 	json_t *object = ctl_json();
 
 	ctl_json_number(object, "pid", info->pid);
 	ctl_json_number(object, "runtime", info->number);
 	ctl_json_text(object, "name", info->name);
-	ctl_json_text(object, "key", key);
-	ctl_json_number(object, "old_ns", setting->old_value);
-	ctl_json_number(object, "new_ns", setting->new_value);
-	ctl_json_number(object, "effective_ns", setting->effective_value);
+	ctl_json_text(object, "key", tunable->key);
+	ctl_json_text(object, "old", text_of(tunable, setting->old_value).text);
+	ctl_json_text(object, "new", text_of(tunable, setting->new_value).text);
+	ctl_json_text(object, "effective", text_of(tunable, setting->effective_value).text);
+	put_ns(object, "old_ns", tunable, setting->old_value);
+	put_ns(object, "new_ns", tunable, setting->new_value);
+	put_ns(object, "effective_ns", tunable, setting->effective_value);
 	ctl_json_text(object, "clamped_by", setting->clamped_by[0] ? setting->clamped_by : NULL);
 	ctl_json_text(object, "set_by", setting->through_daemon ? "daemon" : "runtime");
 	ctl_json_flag(object, "dry_run", dry_run);
@@ -100,51 +177,74 @@ static int refresh(struct usched_client_runtime *runtime, struct usched_client_i
 	return 0;
 }
 
-int ctl_verb_set(struct ctl *ctl, int count, char **arguments)
+static int set_one(struct ctl *ctl, struct usched_client_runtime *runtime, const struct wish *wish,
+		   int dry_run)
 {
+	const struct usched_client_tunable *tunable = &wish->tunable;
 	struct usched_client_setting setting = { .size = sizeof(setting) };
-	struct usched_client_runtime *runtime;
 	struct usched_client_info info;
-	uint64_t value, begin, end = 0;
-	char key[32];
-	int code;
+	uint64_t begin = now_ns(), end = 0, took_ns;
 
-	(void)count;
-	code = parse(ctl, arguments[1], key, &value);
-	if (code)
-		return code;
-	code = ctl_target(ctl, arguments[0], &runtime);
-	if (code)
-		return code;
-	begin = now_ns();
-	if (usched_client_set(runtime, key, value, ctl->dry_run ? USCHED_CLIENT_DRY_RUN : 0, &setting) ||
-	    (!ctl->dry_run &&
+	if (usched_client_set(runtime, tunable->key, wish->value,
+			      dry_run ? USCHED_CLIENT_DRY_RUN : 0, &setting) ||
+	    (!dry_run &&
 	     usched_client_wait(runtime, setting.generation, begin + PATIENCE_NS, &end)) ||
-	    refresh(runtime, &info)) {
-		code = ctl_client_error(ctl);
-		goto out;
-	}
+	    refresh(runtime, &info))
+		return ctl_client_error(ctl);
 	/* Whoever was asked told its own limits; what the runtime made of it is the truth. */
-	if (!ctl->dry_run && info.tunables_acked == setting.generation &&
+	if (!dry_run && info.tunables_acked == setting.generation &&
+	    !strcmp(tunable->key, "quantum") && wish->value != USCHED_QUANTUM_AUTO &&
 	    info.quantum_ns != setting.effective_value) {
 		setting.effective_value = info.quantum_ns;
 		snprintf(setting.clamped_by, sizeof(setting.clamped_by), "the runtime");
 	}
+	took_ns = end > begin ? end - begin : 0;
 	if (ctl->json) {
-		put_json(&info, key, &setting, ctl->dry_run, end > begin ? end - begin : 0);
-		goto out;
+		put_json(&info, wish, &setting, dry_run, took_ns);
+		return 0;
 	}
-	printf("%s of %s (%s): %s -> %s -> %s\n", key, ctl_runtime(info.pid, info.number).text, info.name,
-	       ctl_quantum(setting.old_value).text, ctl_quantum(setting.new_value).text,
-	       ctl_quantum(setting.effective_value).text);
+	printf("%s of %s (%s): %s -> %s -> %s\n", tunable->key,
+	       ctl_runtime(info.pid, info.number).text, info.name,
+	       text_of(tunable, setting.old_value).text, text_of(tunable, setting.new_value).text,
+	       text_of(tunable, setting.effective_value).text);
 	if (setting.clamped_by[0])
 		printf("limited by %s\n", setting.clamped_by);
-	if (ctl->dry_run)
+	if (dry_run)
 		puts("dry run: nothing was changed");
 	else
 		printf("in force: every carrier acknowledged after %s\n",
-		       ctl_duration(end > begin ? end - begin : 0).text);
-out:
+		       ctl_duration(took_ns).text);
+	return 0;
+}
+
+/* Nothing is set if the runtime would refuse one of them. */
+static int try_all(struct ctl *ctl, struct usched_client_runtime *runtime, const struct wish *wishes,
+		   int count)
+{
+	for (int i = 0; i < count; i++) {
+		if (usched_client_set(runtime, wishes[i].tunable.key, wishes[i].value,
+				      USCHED_CLIENT_DRY_RUN, NULL))
+			return ctl_client_error(ctl);
+	}
+	return 0;
+}
+
+int ctl_verb_set(struct ctl *ctl, int count, char **arguments)
+{
+	static struct wish wishes[CTL_SETTINGS_MAX];
+	struct usched_client_runtime *runtime;
+	int code = 0;
+
+	for (int i = 1; !code && i < count; i++)
+		code = parse(ctl, arguments[i], &wishes[i - 1]);
+	if (!code)
+		code = ctl_target(ctl, arguments[0], &runtime);
+	if (code)
+		return code;
+	if (count > 2)
+		code = try_all(ctl, runtime, wishes, count - 1);
+	for (int i = 1; !code && i < count; i++)
+		code = set_one(ctl, runtime, &wishes[i - 1], ctl->dry_run);
 	usched_client_runtime_close(runtime);
 	return code;
 }

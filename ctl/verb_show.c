@@ -8,6 +8,7 @@
 #include "ctl/ctl.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -169,21 +170,90 @@ static void cpu_list(const uint64_t words[USCHED_CLIENT_CPU_WORDS], char *text, 
 	}
 }
 
-static void put_quantum(const struct usched_client_info *info)
+/* The quanta of priorities and nodes that were set, and what concerns all. */
+static const char *const part_keys[] = {
+	"quantum.normal", "quantum.high", "quantum.low", "quantum.node0", "quantum.node1",
+	"quantum.node2", "quantum.node3", "quantum.node4", "quantum.node5", "quantum.node6",
+	"quantum.node7", "quantum.node8", "quantum.node9", "quantum.node10", "quantum.node11",
+	"quantum.node12", "quantum.node13", "quantum.node14", "quantum.node15",
+};
+
+enum { PART_KEYS = sizeof(part_keys) / sizeof(part_keys[0]) };
+
+/* UINT64_MAX, which is "default", also when it is not known. */
+static uint64_t tunable(const struct usched_client_snapshot *snapshot, const char *key)
+{
+	struct usched_client_tunable found = { .size = sizeof(found) };
+	uint64_t value = USCHED_QUANTUM_DEFAULT;
+
+	if (!usched_client_tunable_find(key, &found))
+		usched_client_snapshot_tunable(snapshot, found.number, &value);
+	return value;
+}
+
+static void put_parts(const struct usched_client_snapshot *snapshot)
+{
+	uint64_t wakeup_ns = tunable(snapshot, "wakeup"), budget = tunable(snapshot, "budget");
+
+	for (unsigned int i = 0; i < PART_KEYS; i++) {
+		uint64_t value = tunable(snapshot, part_keys[i]);
+
+		if (value != USCHED_QUANTUM_DEFAULT)
+			put(part_keys[i], ctl_quantum(value).text, "instead of the quantum above");
+	}
+	if (wakeup_ns == USCHED_QUANTUM_DEFAULT || budget == USCHED_QUANTUM_DEFAULT)
+		return;			/* the grant is being written */
+	put("wakeup", ctl_quantum(wakeup_ns).text, wakeup_ns ?
+	    "a fiber runs at least so long before one that becomes ready stops it" :
+	    "a fiber that becomes ready waits for the quantum to end");
+	put("budget", budget ? number(budget) : "off", budget ?
+	    "library calls without a wait after which a fiber yields" :
+	    "a fiber may call without end as long as no call waits");
+}
+
+/* An automatic quantum says what it is made of, and what came of it. */
+static void put_automatic(const struct usched_client_snapshot *snapshot,
+			  const struct usched_client_info *info)
+{
+	uint64_t least_ns = UINT64_MAX, most_ns = 0, changes = 0, waiting = 0;
+
+	for (uint32_t i = 0; i < info->workers; i++) {
+		struct usched_client_worker worker = { .size = sizeof(worker) };
+
+		usched_client_snapshot_worker(snapshot, i, &worker);
+		if (worker.state == USCHED_CLIENT_WORKER_DORMANT)
+			continue;
+		least_ns = worker.quantum_ns < least_ns ? worker.quantum_ns : least_ns;
+		most_ns = worker.quantum_ns > most_ns ? worker.quantum_ns : most_ns;
+		changes += worker.quantum_changes;
+		waiting += worker.runnable;
+	}
+	put("quantum", "auto", "now %s to %s: each worker shares %s among its running fiber and those "
+	    "that wait (%llu on all), but gives none less than %s; changed %llu times",
+	    ctl_quantum(least_ns).text, ctl_quantum(most_ns).text,
+	    ctl_quantum(tunable(snapshot, "auto_max")).text, (unsigned long long)waiting,
+	    ctl_quantum(tunable(snapshot, "auto_min")).text, (unsigned long long)changes);
+}
+
+static void put_quantum(const struct usched_client_snapshot *snapshot,
+			const struct usched_client_info *info)
 {
 	struct ctl_word wanted = ctl_quantum(info->quantum_wanted_ns);
 	struct ctl_word now = ctl_quantum(info->quantum_ns);
+	bool wished = info->grant_known && info->tunables_generation;
 
-	if (!info->quantum_ns)
+	if (wished && info->quantum_wanted_ns == USCHED_QUANTUM_AUTO)
+		put_automatic(snapshot, info);
+	else if (!info->quantum_ns)
 		put("quantum", now.text, "no preemption: a fiber runs until it waits or yields");
-	else if (info->grant_known && info->tunables_generation && info->quantum_wanted_ns &&
-		 info->quantum_wanted_ns < info->quantum_ns)
+	else if (wished && info->quantum_wanted_ns && info->quantum_wanted_ns < info->quantum_ns)
 		put("quantum", now.text, "%s was wished; raised to the floor", wanted.text);
 	else
 		put("quantum", now.text, "a fiber runs at most so long while others wait");
 	put("quantum_floor", ctl_duration(info->quantum_floor_ns).text,
 	    "a shorter quantum is raised to this; one tick costs %s",
 	    ctl_duration(info->tick_cost_ns).text);
+	put_parts(snapshot);
 	if (info->grant_known && info->tunables_acked < info->tunables_generation)
 		put("tunables", "pending", "change %llu of %llu has reached every carrier",
 		    (unsigned long long)info->tunables_acked,
@@ -193,7 +263,8 @@ static void put_quantum(const struct usched_client_info *info)
 		    (unsigned long long)info->tunables_acked);
 }
 
-static void put_text(const struct usched_client_info *info, const char *cpus)
+static void put_text(const struct usched_client_snapshot *snapshot,
+		     const struct usched_client_info *info, const char *cpus)
 {
 	const char *attachment = ctl_attachment(info->attachment);
 
@@ -203,7 +274,7 @@ static void put_text(const struct usched_client_info *info, const char *cpus)
 	put("attachment", attachment ? attachment : "-", "%s; moved %llu times",
 	    attachment_meaning(info), (unsigned long long)info->session_changes);
 	put_tick(info);
-	put_quantum(info);
+	put_quantum(snapshot, info);
 	if (info->grant_known)
 		put("cpus", cpus, "granted%s", info->grant_acked >= info->grant_generation ?
 		    "" : "; not carried out yet");
@@ -228,7 +299,29 @@ static void put_text(const struct usched_client_info *info, const char *cpus)
 	    "ago; an idle runtime does not publish anew");
 }
 
-static void put_json(const struct usched_client_info *info, const char *cpus)
+/* Each tunable as `set` reads it. */
+static void put_json_tunables(json_t *object, const struct usched_client_snapshot *snapshot)
+{
+	static const char *const keys[] = { "quantum", "auto_min", "auto_max", "wakeup", "budget" };
+	json_t *tunables = json_object();
+	uint64_t value;
+
+	for (unsigned int i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		value = tunable(snapshot, keys[i]);
+		ctl_json_text(tunables, keys[i], value == USCHED_QUANTUM_DEFAULT ? NULL :
+			      !value || strcmp(keys[i], "budget") ? ctl_quantum(value).text :
+			      number(value));
+	}
+	for (unsigned int i = 0; i < PART_KEYS; i++) {
+		value = tunable(snapshot, part_keys[i]);
+		if (value != USCHED_QUANTUM_DEFAULT)
+			ctl_json_text(tunables, part_keys[i], ctl_quantum(value).text);
+	}
+	ctl_json_put(object, "tunables", tunables);
+}
+
+static void put_json(const struct usched_client_snapshot *snapshot,
+		     const struct usched_client_info *info, const char *cpus)
 {
 	json_t *object = ctl_json();
 
@@ -277,6 +370,7 @@ static void put_json(const struct usched_client_info *info, const char *cpus)
 	ctl_json_text(object, "stack_guard", info->guard_kind == 1 ? "madvise" :
 		      info->guard_kind == 2 ? "mprotect" : NULL);
 	ctl_json_flag(object, "membarrier", !(info->flags & USCHED_CLIENT_NO_MEMBARRIER));
+	put_json_tunables(object, snapshot);
 	ctl_json_flag(object, "cgroup_quota", (info->flags & USCHED_CLIENT_QUOTA) != 0);
 	ctl_json_print(object);
 }
@@ -298,12 +392,12 @@ int ctl_verb_show(struct ctl *ctl, int count, char **arguments)
 		goto out;
 	}
 	usched_client_snapshot_info(snapshot, &info);
-	usched_client_snapshot_close(snapshot);
 	cpu_list(info.cpus, cpus, sizeof(cpus));
 	if (ctl->json)
-		put_json(&info, cpus);
+		put_json(snapshot, &info, cpus);
 	else
-		put_text(&info, cpus);
+		put_text(snapshot, &info, cpus);
+	usched_client_snapshot_close(snapshot);
 out:
 	usched_client_runtime_close(runtime);
 	return code;

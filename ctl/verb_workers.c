@@ -53,6 +53,7 @@ static json_t *to_json(const struct usched_client_worker *worker)
 		ctl_json_null(object, "carrier_tid");
 	ctl_json_number(object, "runnable", worker->runnable);
 	ctl_json_number(object, "timers", worker->timers);
+	ctl_json_number(object, "quantum_ns", worker->quantum_ns);
 	if (worker->oldest_ready_ns)
 		ctl_json_number(object, "oldest_ready_ns", worker->oldest_ready_ns);
 	else

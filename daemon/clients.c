@@ -176,8 +176,6 @@ static const char *check_hello(const struct usched_message_hello *hello)
 		return "HELLO names no CPUs, or another number of workers than of CPUs";
 	if (hello->workers_max == 0)
 		return "HELLO wants no worker at all";
-	if (hello->quantum_ns > USCHED_QUANTUM_MAX_NS)
-		return "HELLO has a quantum above 1 s";
 	if (hello->number > USCHED_WIRE_RUNTIMES_MAX)
 		return "HELLO has a runtime's number above 63";
 	return NULL;
@@ -220,7 +218,8 @@ static void greet(struct daemon *daemon, struct client *client,
 	client->workers = hello->workers;
 	client->most = hello->workers_max;
 	client->number = choose_number(daemon, client, hello->number);
-	client->quantum_ns = hello->quantum_ns;
+	memcpy(client->tunables, hello->tunables, sizeof(client->tunables));
+	usched_tunables_clamp(client->tunables);
 	client->since_ns = now_ns;
 	client->demand = 1;
 	error = usched_segment_create(&client->grant, USCHED_SEGMENT_GRANT, client->workers, session);
@@ -246,7 +245,7 @@ static void greet(struct daemon *daemon, struct client *client,
 	}
 	usched_cpu_add(first, chosen);
 	store_grant(client, first);
-	usched_grant_store(usched_segment_grant(&client->grant), NULL, &client->quantum_ns);
+	usched_grant_store(usched_segment_grant(&client->grant), NULL, client->tunables);
 	usched_segment_grant(&client->grant)->epoch = daemon->epoch;
 
 	usched_message_init(&reply, USCHED_MESSAGE_WELCOME, hello->header.serial);
@@ -341,6 +340,24 @@ static bool any_cpu(const uint64_t *set)
 	return usched_cpu_count(set) != 0;
 }
 
+/* That a fiber may run before the runtime can give a CPU back, as far as the tunables say. */
+static uint64_t longest_quantum_ns(const struct client *client)
+{
+	uint64_t longest_ns = 0;
+
+	for (unsigned int i = 0; i < USCHED_TUNABLES; i++) {
+		uint64_t value = client->tunables[i];
+
+		if (!(usched_tunable_rule(i)->may & USCHED_TUNABLE_AUTO))
+			continue;		/* no quantum */
+		if (value == USCHED_QUANTUM_AUTO)
+			value = client->tunables[USCHED_TUNABLE_AUTO_MAX];
+		if (value != USCHED_QUANTUM_DEFAULT && value > longest_ns)
+			longest_ns = value;
+	}
+	return longest_ns;
+}
+
 /* Bring one runtime's grant nearer to its target. */
 static void regrant(struct daemon *daemon, struct client *client, const uint64_t *target,
 		    const uint64_t *shared, uint64_t now_ns)
@@ -375,7 +392,7 @@ static void regrant(struct daemon *daemon, struct client *client, const uint64_t
 	}
 	store_grant(client, next);
 	if (lost) {
-		patience_ns = 2 * client->quantum_ns;
+		patience_ns = 2 * longest_quantum_ns(client);
 		if (patience_ns < LEAVE_NS)
 			patience_ns = LEAVE_NS;
 		client->leave_generation = usched_segment_grant(&client->grant)->grant_generation;

@@ -59,7 +59,7 @@ struct client {
 	uint64_t leaving[USCHED_CPU_WORDS];	/* taken from G, not yet given back */
 	uint64_t leave_generation;
 	uint64_t leave_deadline_ns;
-	uint64_t quantum_ns;
+	uint64_t tunables[USCHED_TUNABLES];	/* in G now			*/
 	uint64_t quantum_floor_ns;
 	uint32_t demand;
 	uint32_t low_passes;

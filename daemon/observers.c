@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/duration.h"
 #include "daemon.h"
 #include <usched/usched.h>
 
@@ -92,7 +91,7 @@ static int reply_list(struct daemon *daemon, struct observer *observer, uint32_t
 		memcpy(reply.list_entry.name, client->name, sizeof(client->name));
 		reply.list_entry.granted_cpus = usched_cpu_count(client->granted);
 		reply.list_entry.demand_cpus = client->demand;
-		reply.list_entry.quantum_ns = client->quantum_ns;
+		reply.list_entry.quantum_ns = client->tunables[USCHED_TUNABLE_QUANTUM];
 		reply.list_entry.since_ns = client->since_ns;
 		memcpy(reply.list_entry.cpus, client->granted, sizeof(client->granted));
 		error = usched_message_send(observer->socket, &reply, NULL, 0);
@@ -128,40 +127,41 @@ static int reply_set(struct daemon *daemon, struct observer *observer, struct cl
 		     const struct usched_message_set *request)
 {
 	union usched_message_any reply;
+	struct usched_message_set_reply *set = &reply.set_reply;
 	uint32_t serial = request->header.serial;
-	uint64_t value = request->value, floor_ns = client->quantum_floor_ns;
-	uint64_t least_ns = floor_ns && floor_ns < USCHED_QUANTUM_MIN_NS ? floor_ns :
-			    USCHED_QUANTUM_MIN_NS;
+	uint64_t value = request->value, floor_ns = client->quantum_floor_ns, old, fiber;
 	struct usched_grant *grant = usched_segment_grant(&client->grant);
-	uint64_t old = client->quantum_ns;
-	char refusal[USCHED_WIRE_TEXT_BYTES];
+	int tunable = usched_tunable_find(request->key, sizeof(request->key), &fiber);
+	char refusal[USCHED_WIRE_TEXT_BYTES], from[USCHED_TUNABLE_TEXT_BYTES],
+		to[USCHED_TUNABLE_TEXT_BYTES];
+	unsigned int which = (unsigned int)tunable;
 
-	if (strncmp(request->key, "quantum", sizeof(request->key)))
+	if (tunable == USCHED_TUNABLE_FIBER)
 		return refuse(observer, serial, EINVAL,
-			      "there is no such tunable; there is: quantum");
-	if (value != USCHED_QUANTUM_OFF && (value < least_ns || value > USCHED_QUANTUM_MAX_NS))
-		return refuse(observer, serial, ERANGE,
-			      usched_duration_refusal(refusal, sizeof(refusal), "quantum", value,
-						      least_ns, USCHED_QUANTUM_MAX_NS));
-	if (old != USCHED_QUANTUM_OFF && old < floor_ns)
-		old = floor_ns;
+			      "a fiber's quantum is its runtime's to set; ask that");
+	if (tunable < 0)
+		return refuse(observer, serial, EINVAL,
+			      "there is no such tunable; there are: " USCHED_TUNABLE_KEYS);
+	if (!usched_tunable_check(which, value, floor_ns, refusal, sizeof(refusal)))
+		return refuse(observer, serial, ERANGE, refusal);
+	old = client->tunables[which];
 	usched_message_init(&reply, USCHED_MESSAGE_SET_REPLY, serial);
-	reply.set_reply.old_value = old;
-	reply.set_reply.new_value = value;
-	reply.set_reply.effective_value = value;
-	if (value != USCHED_QUANTUM_OFF && value < floor_ns) {
-		reply.set_reply.effective_value = floor_ns;
-		snprintf(reply.set_reply.clamped_by, sizeof(reply.set_reply.clamped_by), "%s",
+	set->old_value = usched_tunable_effective(which, old, floor_ns);
+	set->new_value = value;
+	set->effective_value = usched_tunable_effective(which, value, floor_ns);
+	if (set->effective_value != value)
+		snprintf(set->clamped_by, sizeof(set->clamped_by), "%s",
 			 "10 times the cost of a tick here");
-	}
 	if (!request->dry_run) {
-		usched_grant_store(grant, NULL, &value);
-		client->quantum_ns = value;
-		say(daemon, 6, "process %d (uid %u) set quantum of process %s from %llu to %llu ns",
-		    (int)observer->pid, (unsigned int)observer->uid, client_name(client),
-		    (unsigned long long)old, (unsigned long long)value);
+		client->tunables[which] = value;
+		usched_grant_store(grant, NULL, client->tunables);
+		say(daemon, 6, "process %d (uid %u) set %.*s of process %s from %s to %s",
+		    (int)observer->pid, (unsigned int)observer->uid, (int)sizeof(request->key),
+		    request->key, client_name(client),
+		    usched_tunable_format(which, old, from, sizeof(from)),
+		    usched_tunable_format(which, value, to, sizeof(to)));
 	}
-	reply.set_reply.generation = grant->tunables.generation;
+	set->generation = grant->tunables.generation;
 	if (!request->dry_run)
 		client_doorbell(daemon, client);
 	return usched_message_send(observer->socket, &reply, NULL, 0);

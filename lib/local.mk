@@ -70,6 +70,7 @@ libcore_la_SOURCES += lib/io/descriptor.c lib/io/descriptor.h lib/io/socket.c
 # L9 shm
 libcore_la_SOURCES += lib/shm/layout.h lib/shm/wire.h lib/shm/segment.h lib/shm/segment.c
 libcore_la_SOURCES += lib/shm/message.h lib/shm/message.c
+libcore_la_SOURCES += lib/shm/tunable.h lib/shm/tunable.c
 
 # L9 client
 libcore_la_SOURCES += lib/client/session.c lib/client/session.h lib/client/exchange.c lib/client/exchange.h

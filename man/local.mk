@@ -34,6 +34,8 @@ dist_man_MANS += \
 	man/usched_client_runtime_close.3 \
 	man/usched_client_runtime_open.3 \
 	man/usched_client_set.3 \
+	man/usched_client_snapshot_tunable.3 \
+	man/usched_client_tunable_find.3 \
 	man/usched_client_snapshot_change.3 \
 	man/usched_client_snapshot_close.3 \
 	man/usched_client_snapshot_info.3 \
@@ -59,6 +61,7 @@ dist_man_MANS += \
 	man/usched_runtime_current.3 \
 	man/usched_runtime_destroy.3 \
 	man/usched_runtime_set_quantum.3 \
+	man/usched_runtime_tune.3 \
 	man/usched_self.3 \
 	man/usched_set_quantum.3 \
 	man/usched_sleep_until.3 \

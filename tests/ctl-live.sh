@@ -153,9 +153,39 @@ if [ "$(changes handoffs_direct handoffs_spare)" != 0 ]; then
 	echo "fibers are preempted though the quantum is off" >> "$scratch/wrong"
 fi
 expect 2 'it has no unit' set "$pid" quantum=5
-expect 6 'give off, or from 100us to 1s' set "$pid" quantum=1us
+expect 6 'give off, auto, or from 100us to 1s' set "$pid" quantum=1us
 expect 0 '^quantum=off ' show "$pid"
 verdict a_quantum_is_counted_by_the_workers
+
+# Every tunable is set and read back, by name; one that is wrong leaves all as it was.
+fiber=$(run schedctl fibers "$pid" | awk '$NF == "spin-0" { print $1 }')
+expect 0 'quantum of .*: off -> auto -> auto' set "$pid" quantum=auto
+expect 0 '^quantum=auto .*now .* shares 10ms .* less than 500us' show "$pid"
+expect 0 'auto_max of .*: 10ms -> 8ms -> 8ms' set "$pid" auto_max=8ms auto_min=1ms
+expect 0 'auto_min of .*: 1ms -> 1ms -> 1ms' set "$pid" auto_min=1ms
+expect 0 'quantum.high of .*: default -> 1ms -> 1ms' set "$pid" quantum.high=1ms
+expect 0 '^quantum.high=1ms ' show "$pid"
+expect 0 'quantum.low of .*: default -> off -> off' set "$pid" quantum.low=off
+expect 0 'quantum.node0 of .*: default -> 3ms -> 3ms' set "$pid" quantum.node0=3ms
+expect 0 '"quantum.node0":"3ms"' show "$pid" --json
+expect 0 'wakeup of .*: 100us -> off -> off' set "$pid" wakeup=off
+expect 0 'budget of .*: 100 -> 7 -> 7' set "$pid" budget=7
+expect 0 '^budget=7 ' show "$pid"
+expect 0 "quantum.fiber$fiber of .*: default -> 5ms -> 5ms" set "$pid" "quantum.fiber$fiber=5ms"
+expect 0 ': 5ms -> default -> default' set "$pid" "quantum.fiber$fiber=default"
+expect 3 'no fiber of this ID' set "$pid" quantum.fiber0x7fffffff=5ms
+expect 2 'there is no tunable of this name' set "$pid" quantum.node16=1ms
+expect 2 'there is no tunable of this name' set "$pid" budget=3 colour=red
+expect 2 'it is no whole number' set "$pid" budget=3ms
+expect 2 'it has no unit' set "$pid" wakeup=5
+expect 2 'auto' set "$pid" wakeup=auto
+expect 6 'from 1 to 1000000000' set "$pid" budget=0
+expect 6 'give off, or from 20us to 1s' set "$pid" budget=9 wakeup=1us
+expect 0 '^budget=7 ' show "$pid"
+expect 0 'budget of .*: 7 -> 100 -> 100' set "$pid" budget=100 wakeup=100us quantum.node0=default \
+	quantum.low=default quantum.high=default auto_min=500us auto_max=10ms quantum=off
+expect 0 '^quantum=off ' show "$pid"
+verdict every_tunable_is_set_and_shown
 
 case_name=another_user_is_kept_out
 as_nobody()

@@ -172,7 +172,7 @@ USCHED_SOCKET=$long refuse 2 'longer than 90 bytes' list
 refuse 2 'this verb does not take it' list --count=3
 refuse 2 'this verb does not take it' show 1 --dry-run
 refuse 2 'it takes PID' show
-refuse 2 'usage: schedctl set PID quantum=TIME' set 1
+refuse 2 'usage: schedctl set PID KEY=VALUE...' set 1
 refuse 2 'too many arguments' show 1 2
 refuse 2 'it takes no argument' list 1
 refuse 2 'a target is a process id' show httpd
@@ -229,7 +229,7 @@ expect 0 '"verbs":[{"name":"list"' --json --help
 is_json "$scratch/out"
 expect 0 '"name":"interval","letter":"i","value":"TIME"' help -j
 is_json "$scratch/out"
-expect 0 '"verbs":[{"name":"set","arguments":"PID quantum=TIME"' --json help set
+expect 0 '"verbs":[{"name":"set","arguments":"PID KEY=VALUE..."' --json help set
 is_json "$scratch/out"
 if grep -q '"name":"interval"' "$scratch/out" || ! grep -q '"name":"dry-run"' "$scratch/out"; then
 	wrong "the options of set are others: $(cat "$scratch/out")"
@@ -349,7 +349,7 @@ refuse 2 'as KEY=VALUE' set "$pid" quantum
 refuse 2 'the tunables are: quantum' set "$pid" quantm=1ms
 refuse 2 'the tunables are: quantum' set "$pid" =1ms
 for quantum in 2s 99us 0us 99999999999999999999s; do
-	refuse 6 'give off, or from 100us to 1s' set "$pid" "quantum=$quantum"
+	refuse 6 'give off, auto, or from 100us to 1s' set "$pid" "quantum=$quantum"
 	refuse 6 'is out of range' set "$pid" "quantum=$quantum"
 done
 refuse 3 'no runtime number 2' set "$pid/2" quantum=1ms

@@ -7,6 +7,7 @@
  * carries out each grant at once.
  */
 
+#include <errno.h>
 #include <string.h>
 
 #include "runtime/control.h"
@@ -14,7 +15,8 @@
 struct fake_host {
 	uint32_t applied, published;
 	uint64_t cpus[USCHED_CPU_WORDS];
-	uint64_t grant_generation, tunables_generation, quantum_ns;
+	uint64_t grant_generation, tunables_generation, quantum_ns, tunables[USCHED_TUNABLES];
+	uint64_t fiber, fiber_quantum_ns;	/* the one fiber whose quantum may be set */
 	uint32_t demand;
 	uint32_t fibers;
 	int lazy;			/* acknowledges no grant */
@@ -40,7 +42,7 @@ static inline void fake_publish(void *context, struct usched_report *report,
 }
 
 static inline void fake_apply(void *context, const uint64_t cpus[USCHED_CPU_WORDS],
-			      uint64_t grant_generation, uint64_t quantum_ns,
+			      uint64_t grant_generation, const uint64_t tunables[USCHED_TUNABLES],
 			      uint64_t tunables_generation)
 {
 	struct fake_host *host = context;
@@ -48,7 +50,8 @@ static inline void fake_apply(void *context, const uint64_t cpus[USCHED_CPU_WORD
 	host->applied++;
 	memcpy(host->cpus, cpus, sizeof(host->cpus));
 	host->grant_generation = grant_generation;
-	host->quantum_ns = quantum_ns;
+	host->quantum_ns = tunables[USCHED_TUNABLE_QUANTUM];
+	memcpy(host->tunables, tunables, sizeof(host->tunables));
 	host->tunables_generation = tunables_generation;
 }
 
@@ -65,9 +68,23 @@ static inline uint32_t fake_fibers(void *context, struct usched_fiber_record *re
 	return count;
 }
 
+static inline int fake_fiber_quantum(void *context, uint64_t fiber, const uint64_t *quantum_ns,
+				     uint64_t *old_ns)
+{
+	struct fake_host *host = context;
+
+	if (!fiber || fiber != host->fiber)
+		return -ESRCH;
+	*old_ns = host->fiber_quantum_ns;
+	if (quantum_ns)
+		host->fiber_quantum_ns = *quantum_ns;
+	return 0;
+}
+
 static inline struct usched_control_host fake_host_of(struct fake_host *host)
 {
-	return (struct usched_control_host){ host, fake_publish, fake_apply, fake_fibers };
+	return (struct usched_control_host){ host, fake_publish, fake_apply,
+					     fake_fiber_quantum, fake_fibers };
 }
 
 #endif /* USCHED_TESTS_FAKE_HOST_H */

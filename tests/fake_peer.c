@@ -116,7 +116,13 @@ int fake_pair_create(struct fake_pair *pair, uint64_t session, uint32_t workers)
 	grant->grant_generation = 3;
 	grant->cpus[0] = 0x3;
 	grant->tunables.generation = 1;
-	grant->tunables.quantum_ns = 2000000;
+	/* As where nobody has set anything: all of them "default", but for these. */
+	memset(grant->tunables.values, 0xff, USCHED_TUNABLES * sizeof(grant->tunables.values[0]));
+	grant->tunables.values[USCHED_TUNABLE_QUANTUM] = 2000000;
+	grant->tunables.values[USCHED_TUNABLE_AUTO_MIN] = 500000;
+	grant->tunables.values[USCHED_TUNABLE_AUTO_MAX] = 10000000;
+	grant->tunables.values[USCHED_TUNABLE_WAKEUP] = 100000;
+	grant->tunables.values[USCHED_TUNABLE_BUDGET] = 100;
 
 	report->pid = (uint32_t)getpid();
 	report->uid = geteuid();
@@ -329,14 +335,14 @@ static void answer_set(int socket, struct fake_peer *peer, const struct usched_m
 		return;
 	}
 	memset(&message, 0, sizeof(message));
-	message.old_value = tunables->quantum_ns;
+	message.old_value = tunables->values[USCHED_TUNABLE_QUANTUM];
 	message.new_value = request->value;
 	message.effective_value = request->value;
 	message.generation = tunables->generation;
 	if (!request->dry_run) {
 		atomic_fetch_add(&peer->sets, 1);
 		pair->grant->sequence++;
-		tunables->quantum_ns = request->value;
+		tunables->values[USCHED_TUNABLE_QUANTUM] = request->value;
 		message.generation = ++tunables->generation;
 		pair->grant->sequence++;
 		if (atomic_load(&peer->acknowledges)) {

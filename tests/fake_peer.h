@@ -15,6 +15,7 @@
 #include <sys/un.h>
 
 #include "shm/layout.h"
+#include "shm/tunable.h"
 #include "shm/wire.h"
 
 enum fake_fault {

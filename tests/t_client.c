@@ -433,7 +433,7 @@ static void a_wrong_set_changes_nothing(void)
 	CU_ASSERT_EQUAL_FATAL(open_self(client, &runtime), 0);
 	for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
 		CU_ASSERT_EQUAL(usched_client_set(runtime, "quantum", wrong[i], 0, NULL), -ERANGE);
-	CU_ASSERT_PTR_NOT_NULL(strstr(usched_client_failure(client)->hint, "give off, or from 100us to 1s"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(usched_client_failure(client)->hint, "give off, auto, or from 100us to 1s"));
 	CU_ASSERT_EQUAL(usched_client_set(runtime, "quantun", 1000000, 0, NULL), -EINVAL);
 	CU_ASSERT_EQUAL(usched_client_set(runtime, "quantum", 1000000, 8, NULL), -EINVAL);
 	atomic_store(&peer.fault, FAKE_REFUSE);

@@ -43,7 +43,8 @@ static void start(const char *socket_directory)
 	options.cpus[0] = 0x17;			/* CPUs 0, 1, 2, 4 */
 	options.workers = 4;
 	options.workers_max = 3;
-	options.quantum_ns = 10000000;
+	usched_tunables_start(options.tunables);
+	options.tunables[USCHED_TUNABLE_QUANTUM] = 10000000;
 	options.fixed.quantum_floor_ns = 200000;
 	host.fibers = 3;
 	host.demand = 2;
@@ -216,7 +217,7 @@ static void set_changes_the_quantum_and_nothing_wrong_does(void)
 	CU_ASSERT_EQUAL(message.error.error, EINVAL);
 	CU_ASSERT_EQUAL(host.quantum_ns, 100000);
 
-	CU_ASSERT_EQUAL(usched_control_set_quantum(control, 7000000), 0);
+	CU_ASSERT_EQUAL(usched_control_set(control, USCHED_TUNABLE_QUANTUM, 7000000), 0);
 	CU_ASSERT_EQUAL(host.quantum_ns, 7000000);
 	finish();
 }
@@ -415,7 +416,6 @@ enum lie { NO_LIE, LIE_SESSION, LIE_SLOTS, LIE_SWAPPED };
 static void daemon_welcome(enum lie lie, uint64_t cpus)
 {
 	const uint64_t session[2] = { 1, 2 }, set_cpus[USCHED_CPU_WORDS] = { cpus };
-	uint64_t quantum_ns = hello.hello.quantum_ns;
 	uint32_t slots = hello.hello.workers + (lie == LIE_SLOTS);
 	union usched_message_any message;
 	int descriptors[2];
@@ -426,7 +426,8 @@ static void daemon_welcome(enum lie lie, uint64_t cpus)
 						    session), 0);
 	CU_ASSERT_EQUAL_FATAL(usched_segment_create(&daemon_pair.report, USCHED_SEGMENT_REPORT, slots,
 						    session), 0);
-	usched_grant_store(usched_segment_grant(&daemon_pair.grant), set_cpus, &quantum_ns);
+	usched_grant_store(usched_segment_grant(&daemon_pair.grant), set_cpus,
+			   hello.hello.tunables);
 	usched_message_init(&message, USCHED_MESSAGE_WELCOME, 1);
 	message.welcome.session[0] = 1 + (lie == LIE_SESSION);
 	message.welcome.session[1] = 2;
@@ -468,12 +469,12 @@ static void it_attaches_obeys_and_goes_on_alone(void)
 	make_directory();
 	start(directory);
 	pass();
-	usched_control_set_quantum(control, 3000000);
+	usched_control_set(control, USCHED_TUNABLE_QUANTUM, 3000000);
 	attach(0x2);
 	CU_ASSERT_EQUAL(hello.hello.workers, 4);
 	CU_ASSERT_EQUAL(hello.hello.workers_max, 3);
 	CU_ASSERT_EQUAL(hello.hello.cpus[0], 0x17);
-	CU_ASSERT_EQUAL(hello.hello.quantum_ns, 3000000);
+	CU_ASSERT_EQUAL(hello.hello.tunables[USCHED_TUNABLE_QUANTUM], 3000000);
 	CU_ASSERT_EQUAL(hello.hello.number, 1);
 	CU_ASSERT_EQUAL(host.cpus[0], 0x2);
 	CU_ASSERT_EQUAL(host.quantum_ns, 3000000);
@@ -490,7 +491,7 @@ static void it_attaches_obeys_and_goes_on_alone(void)
 	CU_ASSERT_EQUAL(report->grant_acked, 2);
 	daemon_grant(0x20);
 	CU_ASSERT_EQUAL(host.cpus[0], 0x17);	/* nothing is no grant */
-	CU_ASSERT_EQUAL(usched_control_set_quantum(control, 5000000), -EPERM);
+	CU_ASSERT_EQUAL(usched_control_set(control, USCHED_TUNABLE_QUANTUM, 5000000), -EPERM);
 	set(&message, "quantum", 5000000, 0);
 	CU_ASSERT_EQUAL(message.error.error, EBUSY);
 	CU_ASSERT_EQUAL(host.quantum_ns, 3000000);
@@ -504,13 +505,13 @@ static void it_attaches_obeys_and_goes_on_alone(void)
 	CU_ASSERT_EQUAL(host.cpus[0], 0x7);
 	CU_ASSERT_EQUAL(host.quantum_ns, 3000000);
 	CU_ASSERT_EQUAL(usched_grant_load(usched_segment_grant(&control->pair.grant), &copy), 0);
-	CU_ASSERT_EQUAL(copy.quantum_ns, 3000000);
+	CU_ASSERT_EQUAL(copy.tunables[USCHED_TUNABLE_QUANTUM], 3000000);
 	set(&message, "quantum", 5000000, 0);
 	CU_ASSERT_EQUAL(message.header.type, USCHED_MESSAGE_SET_REPLY);
 
 	/* And another one is found again. */
 	attach(0x1);
-	CU_ASSERT_EQUAL(hello.hello.quantum_ns, 5000000);
+	CU_ASSERT_EQUAL(hello.hello.tunables[USCHED_TUNABLE_QUANTUM], 5000000);
 	CU_ASSERT_EQUAL(control->moves, 3);
 	finish();
 	daemon_stop();
@@ -610,13 +611,13 @@ static void a_quantum_set_before_welcome_is_not_lost(void)
 	start(directory);
 	daemon_start();
 	CU_ASSERT_EQUAL_FATAL(daemon_hear(), 0);
-	CU_ASSERT_EQUAL(hello.hello.quantum_ns, 10000000);
+	CU_ASSERT_EQUAL(hello.hello.tunables[USCHED_TUNABLE_QUANTUM], 10000000);
 	set(&message, "quantum", 4000000, 0);
 	CU_ASSERT_EQUAL(message.header.type, USCHED_MESSAGE_SET_REPLY);
 	/* It takes its word back by hanging up, and comes again. */
 	CU_ASSERT_EQUAL(usched_message_receive(daemon_end, &hello, NULL, NULL), -ECONNRESET);
 	CU_ASSERT_EQUAL_FATAL(daemon_hear(), 0);
-	CU_ASSERT_EQUAL(hello.hello.quantum_ns, 4000000);
+	CU_ASSERT_EQUAL(hello.hello.tunables[USCHED_TUNABLE_QUANTUM], 4000000);
 	daemon_welcome(NO_LIE, 0x1);
 	CU_ASSERT_EQUAL(control->state, USCHED_ATTACHMENT_DAEMON);
 	CU_ASSERT_EQUAL(host.quantum_ns, 4000000);

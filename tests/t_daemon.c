@@ -207,7 +207,7 @@ static void say_hello(struct runtime *runtime, const char *name, uint32_t number
 	memcpy(message.hello.cpus, machine, sizeof(machine));
 	message.hello.workers = machine_cpus;
 	message.hello.workers_max = machine_cpus;
-	message.hello.quantum_ns = 2000000;
+	usched_tunables_start(message.hello.tunables);
 	message.hello.number = number;
 	CU_ASSERT_EQUAL_FATAL(usched_message_send(runtime->socket, &message, NULL, 0), 0);
 }
@@ -680,10 +680,10 @@ static void observers_list_open_and_set(void)
 	CU_ASSERT_EQUAL(message.set_reply.old_value, 2000000);
 	CU_ASSERT_EQUAL(message.set_reply.new_value, 500000);
 	CU_ASSERT_EQUAL(usched_grant_load(usched_segment_grant(&runtime.pair.grant), &copy), 0);
-	CU_ASSERT_EQUAL(copy.quantum_ns, 2000000);
+	CU_ASSERT_EQUAL(copy.tunables[USCHED_TUNABLE_QUANTUM], 2000000);
 	CU_ASSERT_EQUAL(set(&message, "quantum", 500000, pid, 0, 0), 0);
 	CU_ASSERT_EQUAL(usched_grant_load(usched_segment_grant(&runtime.pair.grant), &copy), 0);
-	CU_ASSERT_EQUAL(copy.quantum_ns, 500000);
+	CU_ASSERT_EQUAL(copy.tunables[USCHED_TUNABLE_QUANTUM], 500000);
 	CU_ASSERT_EQUAL(copy.tunables_generation, message.set_reply.generation);
 	CU_ASSERT_EQUAL(receive(runtime.socket, &message, NULL, NULL), 0);
 	CU_ASSERT_EQUAL(message.header.type, USCHED_MESSAGE_DOORBELL);
@@ -696,7 +696,7 @@ static void observers_list_open_and_set(void)
 	CU_ASSERT_EQUAL(ask(&message, NULL, NULL), 0);
 	CU_ASSERT_EQUAL(message.error.error, EOPNOTSUPP);
 	CU_ASSERT_EQUAL(usched_grant_load(usched_segment_grant(&runtime.pair.grant), &copy), 0);
-	CU_ASSERT_EQUAL(copy.quantum_ns, 500000);
+	CU_ASSERT_EQUAL(copy.tunables[USCHED_TUNABLE_QUANTUM], 500000);
 	detach(&runtime);
 	end();
 }
@@ -729,7 +729,7 @@ static uint64_t quantum_of(const struct runtime *runtime)
 	struct usched_grant_copy copy = { 0 };
 
 	CU_ASSERT_EQUAL(usched_grant_load(usched_segment_grant(&runtime->pair.grant), &copy), 0);
-	return copy.quantum_ns;
+	return copy.tunables[USCHED_TUNABLE_QUANTUM];
 }
 
 /* Each runtime of a process is asked by its number, in whatever order they attached. */
@@ -854,7 +854,7 @@ static void the_real_control_plane_moves_there_and_back(void)
 	memcpy(options.cpus, machine, sizeof(machine));
 	options.workers = machine_cpus;
 	options.workers_max = machine_cpus;
-	options.quantum_ns = 2000000;
+	usched_tunables_start(options.tunables);
 	CU_ASSERT_EQUAL_FATAL(usched_control_create(&control, &options, &callbacks), 0);
 	CU_ASSERT_TRUE(reach(control, USCHED_ATTACHMENT_DAEMON));
 	for (uint64_t limit_ns = usched_clock_now_ns() + LIMIT_NS;

@@ -461,7 +461,7 @@ static void regrant(bool back)
 	else
 		cpus[revoked->cpu / 64] &= ~(UINT64_C(1) << (revoked->cpu % 64));
 	usched_host.apply(runtime, cpus, runtime->grant_generation + 1,
-			  atomic_load(&runtime->scheduler.quantum_ns), runtime->tunables_acked);
+			  runtime->tunables, runtime->tunables_acked);
 }
 
 static bool sleeps(struct usched_worker *worker)

@@ -53,7 +53,7 @@ static void the_layout_is_the_one_of_version_1(void)
 	AT(usched_grant, sequence, 256);
 	AT(usched_grant, grant_generation, 264);
 	AT(usched_grant, tunables, 272);
-	AT(usched_grant, cpus, 336);
+	AT(usched_grant, cpus, 536);
 	AT(usched_grant_worker, park_generation, 8);
 	AT(usched_grant_worker, futex, 16);
 	AT(usched_grant_worker, cpu, 20);
@@ -80,23 +80,24 @@ static void the_layout_is_the_one_of_version_1(void)
 	AT(usched_report_worker, idle_ns, 200);
 	AT(usched_report_worker, tick_lost, 208);
 	AT(usched_report_worker, budget_yields, 288);
+	AT(usched_report_worker, quantum_ns, 296);
 	AT(usched_message, type, 8);
 	AT(usched_message, serial, 12);
 	AT(usched_message_hello, workers, 40);
-	AT(usched_message_hello, quantum_ns, 48);
-	AT(usched_message_hello, number, 184);
+	AT(usched_message_hello, tunables, 48);
+	AT(usched_message_hello, number, 432);
 	AT(usched_message_target, number, 20);
 	AT(usched_message_list_entry, number, 200);
 	AT(usched_message_set, dry_run, 20);
 	AT(usched_message_set, number, 22);
 	AT(usched_message_set, key, 24);
-	AT(usched_message_set, value, 48);
+	AT(usched_message_set, value, 64);
 	AT(usched_message_error, text, 24);
 #undef AT
 	CU_ASSERT_EQUAL(sizeof(struct usched_message_status_reply), 88);
 	CU_ASSERT_EQUAL(sizeof(struct usched_message_list_entry), 208);
 	CU_ASSERT_EQUAL(sizeof(struct usched_message_error), 280);
-	CU_ASSERT_EQUAL(usched_segment_bytes(USCHED_SEGMENT_GRANT, WORKERS), 512 + 3 * 128);
+	CU_ASSERT_EQUAL(usched_segment_bytes(USCHED_SEGMENT_GRANT, WORKERS), 768 + 3 * 128);
 	CU_ASSERT_EQUAL(usched_segment_bytes(USCHED_SEGMENT_REPORT, WORKERS), 384 + 3 * 384);
 	CU_ASSERT_EQUAL(memcmp(&(uint64_t){ USCHED_GRANT_MAGIC }, "USGRANT1", 8), 0);
 }
@@ -148,7 +149,7 @@ static void seals_hold(void)
 static void a_reader_cannot_write(void)
 {
 	struct usched_segment segment = USCHED_SEGMENT_NONE, seen = USCHED_SEGMENT_NONE;
-	uint64_t quantum_ns = 2000000;
+	uint64_t tunables[USCHED_TUNABLES] = { 2000000 };
 	int descriptor;
 
 	CU_ASSERT_EQUAL_FATAL(usched_segment_create(&segment, USCHED_SEGMENT_GRANT, WORKERS, session), 0);
@@ -159,8 +160,8 @@ static void a_reader_cannot_write(void)
 			    MAP_FAILED);
 	CU_ASSERT_EQUAL_FATAL(usched_segment_accept(&seen, USCHED_SEGMENT_GRANT, WORKERS, session,
 						    descriptor, false), 0);
-	usched_grant_store(usched_segment_grant(&segment), NULL, &quantum_ns);
-	CU_ASSERT_EQUAL(usched_segment_grant(&seen)->tunables.quantum_ns, quantum_ns);
+	usched_grant_store(usched_segment_grant(&segment), NULL, tunables);
+	CU_ASSERT_EQUAL(usched_segment_grant(&seen)->tunables.values[0], 2000000);
 	usched_segment_close(&seen);
 	usched_segment_close(&segment);
 }
@@ -257,12 +258,14 @@ static _Atomic int stop;
 
 static void *write_grants(void *argument)
 {
-	uint64_t cpus[USCHED_CPU_WORDS];
+	uint64_t cpus[USCHED_CPU_WORDS], values[USCHED_TUNABLES];
 
 	for (uint64_t value = 1; !atomic_load(&stop); value++) {
 		for (unsigned int i = 0; i < USCHED_CPU_WORDS; i++)
 			cpus[i] = value;
-		usched_grant_store(&shared_grant, cpus, &value);
+		for (unsigned int i = 0; i < USCHED_TUNABLES; i++)
+			values[i] = value;
+		usched_grant_store(&shared_grant, cpus, values);
 	}
 	return argument;
 }
@@ -295,7 +298,8 @@ static void a_grant_is_read_whole_or_not_at_all(void)
 			continue;
 		whole++;
 		torn += copy.grant_generation != copy.tunables_generation ||
-			copy.quantum_ns != copy.tunables_generation;
+			copy.tunables[0] != copy.tunables_generation ||
+			copy.tunables[USCHED_TUNABLES - 1] != copy.tunables_generation;
 		for (unsigned int i = 0; i < USCHED_CPU_WORDS; i++)
 			torn += copy.cpus[i] != copy.grant_generation;
 	}

@@ -169,7 +169,7 @@ struct usched_client_entry {
 	char name[USCHED_NAME_MAX];
 	uint32_t granted_cpus;
 	uint32_t demand_cpus;
-	uint64_t quantum_ns;		/* 0: off					*/
+	uint64_t quantum_ns;		/* 0: off; or USCHED_QUANTUM_AUTO		*/
 	uint64_t since_ns;		/* CLOCK_MONOTONIC of its start, or of its
 					   attachment					*/
 };
@@ -274,7 +274,7 @@ struct usched_client_info {
 	uint32_t signal;		/* of the tick				*/
 	uint64_t tick_cost_ns;		/* measured at start			*/
 	uint64_t quantum_floor_ns;	/* a shorter quantum is raised to this	*/
-	uint64_t quantum_ns;		/* in force; 0: off			*/
+	uint64_t quantum_ns;		/* in force; 0: off; automatic: the shortest */
 	uint64_t quantum_wanted_ns;	/* the tunable; valid if tunables_generation > 0 */
 	uint64_t tunables_generation;	/* of the last change; 0: never set	*/
 	uint64_t tunables_acked;	/* generation that every carrier has	*/
@@ -355,6 +355,8 @@ struct usched_client_worker {
 	uint64_t tick_stops;		/* alone: the tick was stopped		*/
 	uint64_t vetoes;			/* of switching in place		*/
 	uint64_t budget_yields;		/* a budget of calls was used up		*/
+	uint64_t quantum_ns;		/* in force for normal fibers; 0: off	*/
+	uint64_t quantum_changes;	/* by itself: the quantum is automatic	*/
 };
 
 /**
@@ -495,6 +497,46 @@ int usched_client_fibers_get(const struct usched_client_fibers *fibers, size_t i
 
 #define USCHED_CLIENT_DRY_RUN 0x1u	/* only say what would happen */
 
+#define USCHED_CLIENT_KEY_MAX 40	/* bytes of a key, the final zero included */
+
+enum {					/* usched_client_tunable.may			*/
+	USCHED_CLIENT_MAY_OFF = 1,	/* 0						*/
+	USCHED_CLIENT_MAY_AUTO = 2,	/* USCHED_QUANTUM_AUTO				*/
+	USCHED_CLIENT_MAY_DEFAULT = 4,	/* USCHED_QUANTUM_DEFAULT: the next wider one's	*/
+	USCHED_CLIENT_MAY_COUNT = 8,	/* the number counts; else it is nanoseconds	*/
+};
+
+/* What a tunable may be set to. */
+struct usched_client_tunable {
+	size_t size;
+	char key[USCHED_CLIENT_KEY_MAX];
+	uint64_t least, most;		/* a runtime's floor may be lower, or raise it	*/
+	uint32_t may;			/* USCHED_CLIENT_MAY_*				*/
+	uint32_t number;		/* for usched_client_snapshot_tunable()		*/
+};
+
+/**
+ * usched_client_tunable_find() - the tunable of a key
+ * @key:	"quantum", "quantum.normal", "quantum.high", "quantum.low", "quantum.nodeN",
+ *		"quantum.fiberID", "auto_min", "auto_max", "wakeup" or "budget"
+ * @tunable:	its size field is set by the caller
+ *
+ * Return:	0; -EINVAL no tunable has this key
+ * Callable from: anywhere
+ */
+int usched_client_tunable_find(const char *key, struct usched_client_tunable *tunable);
+
+/**
+ * usched_client_snapshot_tunable() - what a tunable was set to, or holds from the start
+ * @number:	of usched_client_tunable_find()
+ * @value:	set to it
+ *
+ * Return:	0; -EINVAL no such number, or a fiber's; -EAGAIN the grant is not known
+ * Callable from: any thread that is not a fiber
+ */
+int usched_client_snapshot_tunable(const struct usched_client_snapshot *snapshot, uint32_t number,
+				   uint64_t *value);
+
 struct usched_client_setting {
 	size_t size;
 	uint64_t old_value;
@@ -507,17 +549,16 @@ struct usched_client_setting {
 
 /**
  * usched_client_set() - change a tunable of a runtime
- * @key:	"quantum"
- * @value:	nanoseconds; USCHED_QUANTUM_OFF, or from USCHED_QUANTUM_MIN_NS (or the
- *		runtime's floor, if that is lower) to USCHED_QUANTUM_MAX_NS
+ * @key:	of usched_client_tunable_find()
+ * @value:	as that says; of a quantum also from the runtime's floor, if that is lower
  * @flags:	0 or USCHED_CLIENT_DRY_RUN
  * @setting:	its size field is set by the caller; may be NULL
  *
- * The daemon is asked when the runtime is attached to it, else the runtime itself. A value
- * out of range is sent to nobody.
+ * The daemon is asked when the runtime is attached to it, else the runtime itself; for a
+ * fiber always the runtime. A value out of range is sent to nobody.
  *
  * Return:	0: it is set; each carrier takes it over by itself: usched_client_wait()
- * Errors:	-EINVAL  unknown key or flag; -ERANGE; -ESRCH; -EACCES; -ENOTCONN; -ETIMEDOUT;
+ * Errors:	-EINVAL  unknown key or flag; -ERANGE; -ESRCH, also no such fiber; -EACCES; -ENOTCONN; -ETIMEDOUT;
  *		-EBADMSG
  * Callable from: any thread that is not a fiber
  */

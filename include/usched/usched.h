@@ -65,11 +65,14 @@ enum usched_tick {
 #define USCHED_QUANTUM_MIN_NS  UINT64_C(100000)		/* 100 us	 */
 #define USCHED_QUANTUM_MAX_NS  UINT64_C(1000000000)	/* 1 s		 */
 #define USCHED_QUANTUM_DEFAULT UINT64_MAX		/* 2 ms, or USCHED_QUANTUM */
+#define USCHED_QUANTUM_AUTO    (UINT64_MAX - 1)		/* short while many wait, else long */
 
 #define USCHED_WAKEUP_OFF     UINT64_C(0)		/* it waits for the quantum to end */
+#define USCHED_WAKEUP_MIN_NS  UINT64_C(20000)		/* 20 us			   */
 #define USCHED_WAKEUP_DEFAULT UINT64_MAX		/* 100 us, or USCHED_WAKEUP	   */
 
 #define USCHED_BUDGET_OFF     UINT32_C(0)		/* no limit			   */
+#define USCHED_BUDGET_MAX     UINT32_C(1000000000)
 #define USCHED_BUDGET_DEFAULT UINT32_MAX		/* 100, or USCHED_BUDGET	   */
 
 #define USCHED_RUNTIME_EMBEDDED 0x1u	/* never look for the daemon */
@@ -80,7 +83,7 @@ struct usched_runtime_options {
 	unsigned int workers;	/* at most so many; 0: all CPUs of the affinity mask and
 				   the cgroup's quota					*/
 	unsigned int flags;	/* USCHED_RUNTIME_*					*/
-	uint64_t quantum_ns;	/* USCHED_QUANTUM_DEFAULT, _OFF, or between MIN and MAX	*/
+	uint64_t quantum_ns;	/* USCHED_QUANTUM_DEFAULT, _OFF, _AUTO, or between MIN and MAX */
 	enum usched_tick tick;
 	unsigned int carriers_max; /* kernel threads for fibers; 0: from the limits of the
 				      process (RLIMIT_NPROC, pids.max), at most 4096	*/
@@ -137,7 +140,7 @@ int usched_runtime_destroy(struct usched_runtime *runtime, uint64_t deadline_ns)
 
 /**
  * usched_runtime_set_quantum() - change the quantum of all its fibers, now
- * @quantum_ns:	USCHED_QUANTUM_OFF or between USCHED_QUANTUM_MIN_NS and _MAX_NS
+ * @quantum_ns:	USCHED_QUANTUM_OFF, _AUTO, or between USCHED_QUANTUM_MIN_NS and _MAX_NS
  *
  * Return:	0: the monitor has been told and applies it within its next pass
  * Errors:	-ERANGE  out of range
@@ -146,6 +149,23 @@ int usched_runtime_destroy(struct usched_runtime *runtime, uint64_t deadline_ns)
  * Callable from: fiber, any thread
  */
 int usched_runtime_set_quantum(struct usched_runtime *runtime, uint64_t quantum_ns);
+
+/**
+ * usched_runtime_tune() - change a tunable of a runtime, now
+ * @key:	as schedctl set has it: "quantum", "quantum.high", "quantum.node0", "wakeup",
+ *		"budget", "auto_min", ...; usched(7) lists them
+ * @value:	times in nanoseconds; USCHED_QUANTUM_OFF, _AUTO and _DEFAULT where the key admits them
+ *
+ * A fiber's own quantum is set by usched_set_quantum().
+ *
+ * Return:	0: the monitor has been told and applies it within its next pass
+ * Errors:	-EINVAL  there is no such key
+ *		-ERANGE  out of range
+ *		-EPERM   the daemon owns this runtime's tunables: use schedctl
+ * May switch:	no
+ * Callable from: fiber, any thread
+ */
+int usched_runtime_tune(struct usched_runtime *runtime, const char *key, uint64_t value);
 
 /**
  * usched_runtime_current() - the runtime of the calling fiber

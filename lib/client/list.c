@@ -132,7 +132,9 @@ static void fill(struct usched_client_entry *entry, const struct usched_client_i
 	memcpy(entry->name, info->name, sizeof(entry->name));
 	entry->granted_cpus = info->granted_cpus;
 	entry->demand_cpus = info->demand_cpus;
-	entry->quantum_ns = info->quantum_ns;
+	entry->quantum_ns = info->grant_known && info->tunables_generation &&
+			    info->quantum_wanted_ns == USCHED_QUANTUM_AUTO ?
+			    USCHED_QUANTUM_AUTO : info->quantum_ns;
 	entry->since_ns = info->start_time_ns;
 }
 

@@ -12,7 +12,7 @@
 
 #include "client/runtime.h"
 
-#include "base/duration.h"
+#include "shm/tunable.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,13 +21,28 @@
 
 #define WAIT_STEP_NS 500000	/* between two looks; the monitor's own step is 1 ms */
 
-/* The range that the key admits, given the runtime's own floor. */
-static int in_range(const struct usched_client_info *info, uint64_t value, uint64_t *low)
+_Static_assert((int)USCHED_CLIENT_KEY_MAX == (int)USCHED_KEY_BYTES, "the public size is the wire's");
+_Static_assert((int)USCHED_CLIENT_MAY_OFF == (int)USCHED_TUNABLE_OFF &&
+	       (int)USCHED_CLIENT_MAY_AUTO == (int)USCHED_TUNABLE_AUTO &&
+	       (int)USCHED_CLIENT_MAY_DEFAULT == (int)USCHED_TUNABLE_DEFAULT &&
+	       (int)USCHED_CLIENT_MAY_COUNT == (int)USCHED_TUNABLE_COUNT, "the same bits");
+
+int usched_client_tunable_find(const char *key, struct usched_client_tunable *tunable)
 {
-	*low = USCHED_QUANTUM_MIN_NS;
-	if (info->quantum_floor_ns && info->quantum_floor_ns < *low)
-		*low = info->quantum_floor_ns;
-	return value == USCHED_QUANTUM_OFF || (value >= *low && value <= USCHED_QUANTUM_MAX_NS);
+	struct usched_client_tunable made = { .size = sizeof(made) };
+	const struct usched_tunable_rule *rule;
+	uint64_t fiber;
+	int number = usched_tunable_find(key, strlen(key) + 1, &fiber);
+
+	if (number < 0 || strlen(key) >= sizeof(made.key))
+		return -EINVAL;
+	rule = usched_tunable_rule((unsigned int)number);
+	strcpy(made.key, key);
+	made.least = rule->least;
+	made.most = rule->most;
+	made.may = rule->may & ~(uint32_t)USCHED_TUNABLE_FLOORED;
+	made.number = (uint32_t)number;
+	return usched_client_give(tunable, &made, sizeof(made));
 }
 
 static int read_info(struct usched_client_runtime *runtime, struct usched_client_info *info)
@@ -80,7 +95,8 @@ static int ask_runtime(struct usched_client_runtime *runtime, struct usched_mess
 	return result;
 }
 
-static void fill(struct usched_client_setting *setting, const struct usched_client_info *info,
+static void fill(struct usched_client_setting *setting, unsigned int tunable,
+		 const struct usched_client_info *info,
 		 const struct usched_message_set_reply *reply)
 {
 	setting->old_value = reply->old_value;
@@ -90,7 +106,8 @@ static void fill(struct usched_client_setting *setting, const struct usched_clie
 	usched_client_text(setting->clamped_by, sizeof(setting->clamped_by), reply->clamped_by,
 			   sizeof(reply->clamped_by));
 	/* Whoever answered may leave the floor, which is the runtime's, to the runtime. */
-	if (setting->effective_value && setting->effective_value < info->quantum_floor_ns) {
+	if (usched_tunable_effective(tunable, setting->effective_value, info->quantum_floor_ns) !=
+	    setting->effective_value) {
 		setting->effective_value = info->quantum_floor_ns;
 		snprintf(setting->clamped_by, sizeof(setting->clamped_by),
 			 "the runtime's floor: a tick costs %llu ns",
@@ -108,15 +125,15 @@ int usched_client_set(struct usched_client_runtime *runtime, const char *key, ui
 	struct usched_client_info info;
 	enum usched_client_attachment asked;
 	unsigned int attempt;
-	char what[96], refusal[128];
-	uint64_t low;
-	int result;
+	char what[112], refusal[160];
+	uint64_t fiber;
+	int result, tunable = usched_tunable_find(key, strlen(key) + 1, &fiber);
 
-	snprintf(what, sizeof(what), "cannot set %.24s of process %s", key, runtime->label);
-	if (strcmp(key, "quantum")) {
+	snprintf(what, sizeof(what), "cannot set %.39s of process %s", key, runtime->label);
+	if (tunable < 0 || strlen(key) >= sizeof(request.key)) {
 		usched_client_fail(client, -EINVAL, "%s", what);
 		usched_client_why(client, "there is no tunable of this name");
-		usched_client_hint(client, "the tunables are: quantum");
+		usched_client_hint(client, "the tunables are: " USCHED_TUNABLE_KEYS);
 		return -EINVAL;
 	}
 	if (flags & ~USCHED_CLIENT_DRY_RUN) {
@@ -128,21 +145,21 @@ int usched_client_set(struct usched_client_runtime *runtime, const char *key, ui
 	result = read_info(runtime, &info);
 	if (result)
 		return result;
-	if (!in_range(&info, value, &low)) {
+	if (!usched_tunable_check((unsigned int)tunable, value, info.quantum_floor_ns, refusal,
+				  sizeof(refusal))) {
 		usched_client_fail(client, -ERANGE, "%s", what);
-		usched_client_refusal(client, "",
-				      usched_duration_refusal(refusal, sizeof(refusal), key, value, low,
-							      USCHED_QUANTUM_MAX_NS));
+		usched_client_refusal(client, "", refusal);
 		return -ERANGE;
 	}
 	for (attempt = 0; ; attempt++) {
 		memset(&request, 0, sizeof(request));
-		strcpy(request.key, "quantum");
+		strcpy(request.key, key);
 		request.value = value;
 		request.dry_run = flags & USCHED_CLIENT_DRY_RUN ? 1 : 0;
 		asked = info.attachment;
-		made.through_daemon = asked == USCHED_CLIENT_ATTACHED ||
-				      asked == USCHED_CLIENT_EXPIRED || !runtime->has_socket;
+		made.through_daemon = tunable != USCHED_TUNABLE_FIBER &&
+				      (asked == USCHED_CLIENT_ATTACHED ||
+				       asked == USCHED_CLIENT_EXPIRED || !runtime->has_socket);
 		if (made.through_daemon)
 			result = ask_daemon(runtime, &request, &reply, what);
 		else
@@ -165,7 +182,7 @@ int usched_client_set(struct usched_client_runtime *runtime, const char *key, ui
 	}
 	if (result)
 		return result;
-	fill(&made, &info, &reply);
+	fill(&made, (unsigned int)tunable, &info, &reply);
 	if (setting)
 		return usched_client_give(setting, &made, sizeof(made));
 	return 0;

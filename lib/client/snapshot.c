@@ -10,6 +10,8 @@
 
 #include "client/runtime.h"
 
+#include "shm/tunable.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +26,7 @@ enum { REOPEN_ATTEMPTS = 8 };
 struct usched_client_snapshot {
 	uint64_t session[2];
 	struct usched_client_info info;
+	uint64_t tunables[USCHED_TUNABLES];
 	struct usched_client_worker worker[];
 };
 
@@ -79,7 +82,7 @@ static void convert_info(struct usched_client_info *info,
 	info->timer_refused = refusal(report->timer_refused);
 	info->grant_known = (uint32_t)grant_known;
 	if (grant_known) {
-		info->quantum_wanted_ns = grant->tunables.quantum_ns;
+		info->quantum_wanted_ns = grant->tunables.values[USCHED_TUNABLE_QUANTUM];
 		info->tunables_generation = grant->tunables.generation;
 		info->granted_cpus = bits(grant->cpus);
 		info->grant_generation = grant->grant_generation;
@@ -151,6 +154,8 @@ static void convert_worker(struct usched_client_worker *to, const struct usched_
 	to->tick_stops = from->tick_stops;
 	to->vetoes = from->vetoes;
 	to->budget_yields = from->budget_yields;
+	to->quantum_ns = from->quantum_ns;
+	to->quantum_changes = from->quantum_changes;
 	/* One that slept when the runtime published last has slept since, or there would be a later
 	   publication. */
 	if (to->state == USCHED_CLIENT_WORKER_IDLE && moment(info) > info->published_ns)
@@ -234,6 +239,7 @@ int usched_client_snapshot_open(struct usched_client_runtime *runtime,
 	}
 	memcpy(made->session, runtime->segments.session, sizeof(made->session));
 	convert_info(&made->info, runtime, &grant, grant_known, &report);
+	memcpy(made->tunables, grant.tunables.values, sizeof(made->tunables));
 	made->info.read_ns = usched_client_now();
 	for (i = 0; i < runtime->segments.workers; i++)
 		convert_worker(&made->worker[i], &workers[i], &made->info);
@@ -252,6 +258,17 @@ int usched_client_snapshot_info(const struct usched_client_snapshot *snapshot,
 				struct usched_client_info *info)
 {
 	return usched_client_give(info, &snapshot->info, sizeof(snapshot->info));
+}
+
+int usched_client_snapshot_tunable(const struct usched_client_snapshot *snapshot, uint32_t number,
+				   uint64_t *value)
+{
+	if (number >= USCHED_TUNABLES)
+		return -EINVAL;
+	if (!snapshot->info.grant_known || !snapshot->info.tunables_generation)
+		return -EAGAIN;
+	*value = snapshot->tunables[number];
+	return 0;
 }
 
 int usched_client_snapshot_worker(const struct usched_client_snapshot *snapshot, size_t index,
@@ -313,6 +330,7 @@ int usched_client_snapshot_change(const struct usched_client_snapshot *before,
 	SUBTRACT(tick_stops);
 	SUBTRACT(vetoes);
 	SUBTRACT(budget_yields);
+	SUBTRACT(quantum_changes);
 #undef SUBTRACT
 
 	from = moment(&before->info);

@@ -114,7 +114,6 @@ static int build_pools(struct usched_runtime *runtime)
 			continue;
 		pool->scheduler = scheduler;
 		pool->node = topology->cpus[i].node;
-		pool->quantum_ns = USCHED_QUANTUM_DEFAULT;
 		usched_inbox_init(&pool->inbox);
 		pool->workers = calloc(topology->cpu_count, sizeof(struct usched_worker *));
 		if (!pool->workers)

@@ -94,11 +94,10 @@ void usched_control_apply(struct usched_control *control)
 	/* Nothing at all is no grant: a runtime always keeps a CPU. */
 	if (any)
 		memcpy(control->cpus, copy.cpus, sizeof(control->cpus));
-	if (copy.quantum_ns != USCHED_QUANTUM_OFF && copy.quantum_ns > USCHED_QUANTUM_MAX_NS)
-		copy.quantum_ns = USCHED_QUANTUM_MAX_NS;
-	control->quantum_ns = copy.quantum_ns;
+	usched_tunables_clamp(copy.tunables);
+	memcpy(control->tunables, copy.tunables, sizeof(control->tunables));
 	control->host.apply(control->host.context, control->cpus, copy.grant_generation,
-			    copy.quantum_ns, copy.tunables_generation);
+			    control->tunables, copy.tunables_generation);
 }
 
 static int create_pair(struct usched_control *control, struct usched_pair *pair)
@@ -137,7 +136,7 @@ static void grant_all(struct usched_control *control, struct usched_pair *pair)
 		cpus[cpu / 64] |= UINT64_C(1) << (cpu % 64);
 		left--;
 	}
-	usched_grant_store(usched_segment_grant(&pair->grant), cpus, &control->quantum_ns);
+	usched_grant_store(usched_segment_grant(&pair->grant), cpus, control->tunables);
 }
 
 void usched_control_move(struct usched_control *control, const struct usched_pair *pair,
@@ -171,11 +170,12 @@ int usched_control_embed(struct usched_control *control)
 	return 0;
 }
 
-uint64_t usched_control_tune(struct usched_control *control, uint64_t quantum_ns)
+uint64_t usched_control_tune(struct usched_control *control, unsigned int tunable, uint64_t value)
 {
 	struct usched_grant *grant = usched_segment_grant(&control->pair.grant);
 
-	usched_grant_store(grant, NULL, &quantum_ns);
+	control->tunables[tunable] = value;
+	usched_grant_store(grant, NULL, control->tunables);
 	usched_control_apply(control);
 	if (control->state == USCHED_ATTACHMENT_ATTACHING)
 		usched_control_attach_anew(control);
@@ -204,7 +204,7 @@ int usched_control_create(struct usched_control **result,
 	if (options->socket_directory)
 		strcpy(control->directory, options->socket_directory);
 	usched_random_seed(&control->random, usched_random_entropy());
-	control->quantum_ns = options->quantum_ns;
+	memcpy(control->tunables, options->tunables, sizeof(control->tunables));
 	control->pair = none;
 	control->old = none;
 	control->listener = -1;
@@ -268,11 +268,11 @@ uint64_t usched_control_pass(struct usched_control *control, uint64_t now_ns, in
 	return again_ns < due_ns ? again_ns : due_ns;
 }
 
-int usched_control_set_quantum(struct usched_control *control, uint64_t quantum_ns)
+int usched_control_set(struct usched_control *control, unsigned int tunable, uint64_t value)
 {
 	if (!usched_control_is_arbiter(control))
 		return -EPERM;
-	usched_control_tune(control, quantum_ns);
+	usched_control_tune(control, tunable, value);
 	return 0;
 }
 

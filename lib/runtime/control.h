@@ -31,6 +31,7 @@
 #include <stdint.h>
 
 #include "shm/layout.h"
+#include "shm/tunable.h"
 #include "shm/wire.h"
 
 struct usched_control;
@@ -46,9 +47,15 @@ struct usched_control_host {
 			struct usched_report_worker *workers, uint32_t count);
 
 	/* A new grant or new tunables, already validated: cpus is a non-empty subset of
-	   options.cpus, quantum_ns is 0 or within the limits (not yet raised to the floor). */
+	   options.cpus, tunables are within their limits (not yet raised to the floor). */
 	void (*apply)(void *context, const uint64_t cpus[USCHED_CPU_WORDS],
-		      uint64_t grant_generation, uint64_t quantum_ns, uint64_t tunables_generation);
+		      uint64_t grant_generation, const uint64_t tunables[USCHED_TUNABLES],
+		      uint64_t tunables_generation);
+
+	/* The quantum of one fiber, already validated, and what it was; without @quantum_ns only
+	   ask. 0, or -ESRCH. */
+	int (*fiber_quantum)(void *context, uint64_t fiber, const uint64_t *quantum_ns,
+			     uint64_t *old_ns);
 
 	/* Up to room records, in no order; returns how many; *left_out counts the rest. */
 	uint32_t (*fibers)(void *context, struct usched_fiber_record *records, uint32_t room,
@@ -61,7 +68,7 @@ struct usched_control_options {
 	uint64_t cpus[USCHED_CPU_WORDS]; /* allowed: worker i is the i-th bit set */
 	uint32_t workers;		/* bits set in cpus			*/
 	uint32_t workers_max;		/* run at most so many at a time	*/
-	uint64_t quantum_ns;		/* at start				*/
+	uint64_t tunables[USCHED_TUNABLES]; /* at start				*/
 	struct usched_report fixed;	/* tick_source, tick_cost_ns, quantum_floor_ns, carriers_max,
 					   signal, flags, guard_kind, perf_refused,
 					   timer_refused: copied into each report */
@@ -101,12 +108,14 @@ int usched_control_descriptor(const struct usched_control *control);
 uint64_t usched_control_pass(struct usched_control *control, uint64_t now_ns, int active);
 
 /**
- * usched_control_set_quantum() - the runtime's own API asks for a quantum
+ * usched_control_set() - the runtime's own API asks for a change
+ * @tunable:	below USCHED_TUNABLES
+ * @value:	valid
  *
  * Return:	0; -EPERM attached: the daemon's tunables hold
  * Callable from: the monitor thread
  */
-int usched_control_set_quantum(struct usched_control *control, uint64_t quantum_ns);
+int usched_control_set(struct usched_control *control, unsigned int tunable, uint64_t value);
 
 /** usched_control_destroy() - close all; the last pass is over. NULL is fine. */
 void usched_control_destroy(struct usched_control *control);

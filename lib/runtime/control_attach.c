@@ -86,7 +86,7 @@ static int say_hello(struct usched_control *control)
 	memcpy(hello.hello.name, control->name, sizeof(hello.hello.name));
 	hello.hello.workers = control->options.workers;
 	hello.hello.workers_max = control->options.workers_max;
-	hello.hello.quantum_ns = control->quantum_ns;
+	memcpy(hello.hello.tunables, control->tunables, sizeof(control->tunables));
 	hello.hello.number = control->number;
 	memcpy(hello.hello.cpus, control->options.cpus, sizeof(hello.hello.cpus));
 	return usched_message_send(control->daemon, &hello, NULL, 0);

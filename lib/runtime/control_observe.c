@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/duration.h"
 #include "base/format.h"
 #include "runtime/control_private.h"
 
@@ -182,48 +181,53 @@ static int reply_fibers(struct usched_control *control, int socket, uint32_t ser
 	return error;
 }
 
+static const char unknown_key[] = "there is no such tunable; there are: " USCHED_TUNABLE_KEYS;
+
 static int reply_set(struct usched_control *control, int socket,
 		     const struct usched_message_set *request)
 {
 	union usched_message_any reply;
 	uint32_t serial = request->header.serial;
 	uint64_t floor_ns = control->options.fixed.quantum_floor_ns;
-	uint64_t least_ns = floor_ns < USCHED_QUANTUM_MIN_NS ? floor_ns : USCHED_QUANTUM_MIN_NS;
-	uint64_t value = request->value;
+	uint64_t value = request->value, old = 0, fiber = 0;
 	uint64_t generation = usched_segment_grant(&control->pair.grant)->tunables.generation;
-	uint64_t old = control->quantum_ns;
 	char refusal[USCHED_WIRE_TEXT_BYTES];
+	int tunable = usched_tunable_find(request->key, sizeof(request->key), &fiber);
+	struct usched_message_set_reply *set = &reply.set_reply;
 
-	if (!usched_control_is_arbiter(control)) {
+	if (tunable != USCHED_TUNABLE_FIBER && !usched_control_is_arbiter(control)) {
 		usched_message_error(&reply, serial, EBUSY,
 				     "the daemon sets this process's tunables; ask it: schedctl does so when it finds the daemon's socket (--socket DIR)");
 		return usched_message_send(socket, &reply, NULL, 0);
 	}
-	if (strncmp(request->key, "quantum", sizeof(request->key))) {
-		usched_message_error(&reply, serial, EINVAL, "there is no such tunable; there is: quantum");
+	if (tunable < 0) {
+		usched_message_error(&reply, serial, EINVAL, unknown_key);
 		return usched_message_send(socket, &reply, NULL, 0);
 	}
-	if (value != USCHED_QUANTUM_OFF && (value < least_ns || value > USCHED_QUANTUM_MAX_NS)) {
-		usched_message_error(&reply, serial, ERANGE,
-				     usched_duration_refusal(refusal, sizeof(refusal), "quantum",
-							     value, least_ns,
-							     USCHED_QUANTUM_MAX_NS));
+	if (!usched_tunable_check((unsigned int)tunable, value, floor_ns, refusal, sizeof(refusal))) {
+		usched_message_error(&reply, serial, ERANGE, refusal);
 		return usched_message_send(socket, &reply, NULL, 0);
 	}
-	if (old != USCHED_QUANTUM_OFF && old < floor_ns)
-		old = floor_ns;
 	usched_message_init(&reply, USCHED_MESSAGE_SET_REPLY, serial);
-	if (!request->dry_run)
-		generation = usched_control_tune(control, value);
-	reply.set_reply.old_value = old;
-	reply.set_reply.new_value = value;
-	reply.set_reply.effective_value = value;
-	if (value != USCHED_QUANTUM_OFF && value < floor_ns) {
-		reply.set_reply.effective_value = floor_ns;
-		strncpy(reply.set_reply.clamped_by, "10 times the cost of a tick here",
-			sizeof(reply.set_reply.clamped_by) - 1);
+	if (tunable == USCHED_TUNABLE_FIBER) {
+		if (control->host.fiber_quantum(control->host.context, fiber,
+						request->dry_run ? NULL : &value, &old)) {
+			usched_message_error(&reply, serial, ESRCH,
+					     "it has no fiber of this ID, or has none any more; schedctl fibers lists them");
+			return usched_message_send(socket, &reply, NULL, 0);
+		}
+	} else {
+		old = control->tunables[tunable];
+		if (!request->dry_run)
+			generation = usched_control_tune(control, (unsigned int)tunable, value);
 	}
-	reply.set_reply.generation = generation;
+	set->old_value = usched_tunable_effective((unsigned int)tunable, old, floor_ns);
+	set->new_value = value;
+	set->effective_value = usched_tunable_effective((unsigned int)tunable, value, floor_ns);
+	if (set->effective_value != value)
+		strncpy(set->clamped_by, "10 times the cost of a tick here",
+			sizeof(set->clamped_by) - 1);
+	set->generation = generation;
 	return usched_message_send(socket, &reply, NULL, 0);
 }
 

@@ -42,7 +42,7 @@ struct usched_control {
 	struct usched_pair pair;	/* in use				*/
 	struct usched_pair old;		/* retired at the last move, still mapped */
 	uint64_t cpus[USCHED_CPU_WORDS]; /* granted				*/
-	uint64_t quantum_ns;		/* as tuned				*/
+	uint64_t tunables[USCHED_TUNABLES];	/* as tuned			*/
 	uint64_t published_ns;
 	bool was_active;
 	enum usched_attachment state;
@@ -84,8 +84,8 @@ void usched_control_publish(struct usched_control *control, uint64_t now_ns, int
 void usched_control_apply(struct usched_control *control);
 /* A pair of our own: all CPUs that we may use. 0 or -errno. */
 int usched_control_embed(struct usched_control *control);
-/* Change the quantum as our own arbiter. Return its generation. */
-uint64_t usched_control_tune(struct usched_control *control, uint64_t quantum_ns);
+/* Change a tunable as our own arbiter. Return its generation. */
+uint64_t usched_control_tune(struct usched_control *control, unsigned int tunable, uint64_t value);
 /* The pair in use becomes the old one, the new one is in use. */
 void usched_control_move(struct usched_control *control, const struct usched_pair *pair,
 			 enum usched_attachment state, uint64_t now_ns);

@@ -3,11 +3,13 @@
  * What the control plane asks of the runtime: publish, apply, list. All by the monitor thread,
  * but for the first grant, which the creating thread applies.
  */
+#include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
 
 #include "preempt/monitor.h"
 #include "runtime/runtime.h"
+#include "sync/wait.h"
 #include "worker/dispatch.h"
 #include "worker/inbox.h"
 #include "worker/poll.h"
@@ -34,7 +36,7 @@ uint64_t usched_alive(struct usched_scheduler *scheduler, uint64_t *spawned)
 	return begun - ended;
 }
 
-static uint32_t queued(struct usched_worker *worker)
+uint32_t usched_waiting(struct usched_worker *worker)
 {
 	uint32_t count = GET(worker->next) ? 1 : 0;
 
@@ -87,11 +89,11 @@ static void publish_worker(struct usched_worker *worker, struct usched_report_wo
 			       atomic_load_explicit(&owner->ready, memory_order_acquire) ?
 			       (uint32_t)owner->tid : 0);
 	PUT(slot->grant_acked, worker->grant_acked);
-	PUT(slot->runnable, queued(worker));
+	PUT(slot->runnable, usched_waiting(worker));
 	PUT(slot->timers, GET(worker->timers.length));
 	PUT(slot->fiber, fiber ? GET(fiber->id) : 0);
 	PUT(slot->run_start_ns, fiber ? worker->seen_since_ns : 0);
-	PUT(slot->oldest_ready_ns, queued(worker) ? worker->seen_since_ns : 0);
+	PUT(slot->oldest_ready_ns, usched_waiting(worker) ? worker->seen_since_ns : 0);
 	PUT(slot->dispatches, GET(counters->dispatches));
 	PUT(slot->ticks, GET(counters->ticks));
 	PUT(slot->tick_deferred, usched_decided(counters, USCHED_DECISION_DEFERRED));
@@ -120,6 +122,8 @@ static void publish_worker(struct usched_worker *worker, struct usched_report_wo
 	PUT(slot->tick_notes, GET(counters->notes));
 	PUT(slot->tick_urgent, GET(counters->urgent));
 	PUT(slot->tick_stops, GET(counters->tick_stops));
+	PUT(slot->quantum_ns, GET(worker->quanta_ns[USCHED_PRIORITY_NORMAL]));
+	PUT(slot->quantum_changes, GET(worker->automatic_changes));
 	PUT(slot->vetoes, vetoes);
 	PUT(slot->budget_yields, GET(counters->budget_yields));
 }
@@ -171,12 +175,12 @@ static bool is_granted(const struct usched_runtime *runtime, const struct usched
 }
 
 static void apply(void *context, const uint64_t cpus[USCHED_CPU_WORDS], uint64_t grant_generation,
-		  uint64_t quantum_ns, uint64_t tunables_generation)
+		  const uint64_t tunables[USCHED_TUNABLES], uint64_t tunables_generation)
 {
 	struct usched_runtime *runtime = context;
 	struct usched_scheduler *scheduler = &runtime->scheduler;
 
-	runtime->tuning.quantum_ns = quantum_ns;
+	memcpy(runtime->tunables, tunables, sizeof(runtime->tunables));
 	usched_tune(runtime);
 	runtime->tunables_acked = tunables_generation;
 	memcpy(runtime->granted, cpus, sizeof(runtime->granted));
@@ -322,8 +326,25 @@ static uint32_t fibers(void *context, struct usched_fiber_record *records, uint3
 	return count;
 }
 
+static int fiber_quantum(void *context, uint64_t id, const uint64_t *quantum_ns, uint64_t *old_ns)
+{
+	struct usched_runtime *runtime = context;
+	struct usched_scheduler *scheduler;
+	struct usched_fiber *fiber = usched_find_locked(id, &scheduler);
+	bool found = fiber && scheduler == &runtime->scheduler;
+
+	if (found)
+		*old_ns = GET(fiber->quantum_ns);
+	if (fiber)
+		usched_spinlock_unlock(&fiber->lock);
+	if (!found)
+		return -ESRCH;
+	return quantum_ns ? usched_set_quantum(id, *quantum_ns) : 0;
+}
+
 const struct usched_control_host usched_host = {
 	.publish = publish,
 	.apply = apply,
 	.fibers = fibers,
+	.fiber_quantum = fiber_quantum,
 };

@@ -111,9 +111,12 @@ static int read_environment(struct usched_settings *settings)
 	const char *text;
 	int found;
 
-	found = usched_environment_duration("USCHED_QUANTUM", true, USCHED_QUANTUM_MIN_NS,
-					    USCHED_QUANTUM_MAX_NS, &settings->quantum_ns, error);
-	if (found < 0)
+	text = getenv("USCHED_QUANTUM");
+	if (text && strcmp(text, "auto") == 0)
+		settings->quantum_ns = USCHED_QUANTUM_AUTO;
+	else if (usched_environment_duration("USCHED_QUANTUM", true, USCHED_QUANTUM_MIN_NS,
+					     USCHED_QUANTUM_MAX_NS, &settings->quantum_ns,
+					     error) < 0)
 		return refuse(error);
 	found = usched_environment_integer("USCHED_QUANTUM_FLOOR_NS", 1000, USCHED_QUANTUM_MAX_NS,
 					   &settings->quantum_floor_ns, error);
@@ -175,8 +178,9 @@ static int check_ranges(const struct usched_settings *settings)
 			    settings->quantum_floor_ns : USCHED_QUANTUM_MIN_NS;
 
 	if (settings->quantum_ns != USCHED_QUANTUM_OFF &&
+	    settings->quantum_ns != USCHED_QUANTUM_AUTO &&
 	    (settings->quantum_ns < least_ns || settings->quantum_ns > USCHED_QUANTUM_MAX_NS))
-		return refuse("quantum_ns is out of range; give USCHED_QUANTUM_OFF, or from 100us to 1s");
+		return refuse("quantum_ns is out of range; give USCHED_QUANTUM_OFF, _AUTO, or from 100us to 1s");
 	if (settings->wakeup_ns != USCHED_WAKEUP_OFF &&
 	    (settings->wakeup_ns < USCHED_WAKEUP_MIN_NS ||
 	     settings->wakeup_ns > USCHED_QUANTUM_MAX_NS))

@@ -13,8 +13,6 @@
 
 #include "memory/guard.h"
 
-#define USCHED_WAKEUP_MIN_NS UINT64_C(20000)
-#define USCHED_BUDGET_MAX    UINT32_C(1000000000)
 
 struct usched_settings {
 	char name[USCHED_NAME_MAX];

@@ -113,15 +113,14 @@ static void choose_floor(struct usched_runtime *runtime)
 	runtime->scheduler.quantum_floor_ns = floor_ns;
 }
 
-static void start_tuning(struct usched_runtime *runtime)
+static void start_tunables(struct usched_runtime *runtime, uint64_t values[USCHED_TUNABLES])
 {
-	struct usched_tuning *tuning = &runtime->tuning;
+	const struct usched_settings *settings = &runtime->settings;
 
-	tuning->quantum_ns = runtime->settings.quantum_ns;
-	for (unsigned int priority = 0; priority < USCHED_PRIORITIES; priority++)
-		tuning->priority_quanta_ns[priority] = USCHED_QUANTUM_DEFAULT;
-	tuning->wakeup_ns = runtime->settings.wakeup_ns;
-	tuning->budget = runtime->settings.budget;
+	usched_tunables_start(values);
+	values[USCHED_TUNABLE_QUANTUM] = settings->quantum_ns;
+	values[USCHED_TUNABLE_WAKEUP] = settings->wakeup_ns;
+	values[USCHED_TUNABLE_BUDGET] = settings->budget;
 }
 
 static int start_control(struct usched_runtime *runtime)
@@ -143,7 +142,7 @@ static int start_control(struct usched_runtime *runtime)
 	options.workers_max = runtime->settings.workers ? runtime->settings.workers : limit;
 	if (options.workers_max > scheduler->worker_count)
 		options.workers_max = scheduler->worker_count;
-	options.quantum_ns = runtime->settings.quantum_ns;
+	start_tunables(runtime, options.tunables);
 	options.fixed.tick_source = (uint32_t)runtime->tick.kind;
 	options.fixed.tick_cost_ns = runtime->tick_cost_ns;
 	options.fixed.quantum_floor_ns = scheduler->quantum_floor_ns;
@@ -201,7 +200,8 @@ int usched_runtime_create(struct usched_runtime **result,
 	runtime->overflow_hook = -1;
 	runtime->started_ns = usched_clock_now_ns();
 	runtime->monitor_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	atomic_init(&runtime->quantum_request_ns, UINT64_MAX);
+	for (unsigned int i = 0; i < USCHED_TUNABLES; i++)
+		atomic_init(&runtime->requests[i], USCHED_TUNABLE_NOT_ASKED);
 	if (runtime->monitor_wake < 0) {
 		error = -errno;
 		goto err_free;
@@ -237,7 +237,6 @@ int usched_runtime_create(struct usched_runtime **result,
 	if (error)
 		goto err_stop;
 	choose_floor(runtime);
-	start_tuning(runtime);
 	error = start_control(runtime);
 	if (!error)
 		error = usched_monitor_start(runtime);
@@ -279,19 +278,5 @@ int usched_runtime_destroy(struct usched_runtime *runtime, uint64_t deadline_ns)
 	}
 	usched_threads_stop(runtime);
 	free_runtime(runtime);
-	return 0;
-}
-
-int usched_runtime_set_quantum(struct usched_runtime *runtime, uint64_t quantum_ns)
-{
-	if (quantum_ns != USCHED_QUANTUM_OFF &&
-	    (quantum_ns < USCHED_QUANTUM_MIN_NS || quantum_ns > USCHED_QUANTUM_MAX_NS))
-		return -ERANGE;
-	/* Relaxed: the monitor found itself attached a pass ago; a move meanwhile is a race that
-	   the operator's own set could lose as well. */
-	if (atomic_load_explicit(&runtime->attached, memory_order_relaxed))
-		return -EPERM;
-	atomic_store_explicit(&runtime->quantum_request_ns, quantum_ns, memory_order_relaxed);
-	usched_monitor_wake(&runtime->scheduler);
 	return 0;
 }

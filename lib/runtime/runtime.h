@@ -22,14 +22,6 @@
 #include "runtime/options.h"
 #include "worker/scheduler.h"
 
-/* What is wished for; the monitor's. USCHED_QUANTUM_DEFAULT: the next wider one's. */
-struct usched_tuning {
-	uint64_t quantum_ns;			/* of the runtime; pools have theirs	*/
-	uint64_t priority_quanta_ns[USCHED_PRIORITIES];
-	uint64_t wakeup_ns;			/* 0: no wake-up preemption		*/
-	uint32_t budget;			/* calls; 0: no limit			*/
-};
-
 struct usched_runtime {
 	struct usched_scheduler scheduler;	/* first: &runtime->scheduler is &runtime */
 	struct usched_settings settings;
@@ -39,7 +31,9 @@ struct usched_runtime {
 	uint32_t report_flags;
 	uint64_t tick_cost_ns;
 	uint64_t started_ns;
-	struct usched_tuning tuning;
+	uint64_t tunables[USCHED_TUNABLES];	/* what is wished for; the monitor's	*/
+	bool automatic;				/* some quantum adapts itself	*/
+	uint64_t adapted_ns;			/* when it was looked at last	*/
 	struct usched_control *control;
 
 	pthread_t monitor_thread, creator_thread;
@@ -48,7 +42,7 @@ struct usched_runtime {
 	int monitor_wake;			/* eventfd				*/
 	int tick_timerfd;			/* -1: carriers have their own ticks	*/
 	_Atomic bool helpers_stop;
-	_Atomic uint64_t quantum_request_ns;	/* by the API, for the monitor; UINT64_MAX: none */
+	_Atomic uint64_t requests[USCHED_TUNABLES];	/* by the API, for the monitor	*/
 	_Atomic uint32_t creator_word;		/* futex: raised to make carriers	*/
 	_Atomic uint32_t ended_word;		/* futex: raised as fibers end while stopping */
 	_Atomic uint32_t carriers_exited;
@@ -93,12 +87,24 @@ void usched_need_carrier(struct usched_scheduler *scheduler);
 /** usched_tune() - make the tuning true: quanta of workers and carriers, minimum slice, budget */
 void usched_tune(struct usched_runtime *runtime);
 
+/** usched_tune_requests() - what the API has asked for since. The monitor. */
+void usched_tune_requests(struct usched_runtime *runtime);
+
+/** usched_adapt() - automatic quanta follow the queues. The monitor, at each of its passes. */
+void usched_adapt(struct usched_runtime *runtime, uint64_t now_ns);
+
+/* runtime->requests: nothing is asked for. No tunable has this value. */
+#define USCHED_TUNABLE_NOT_ASKED (UINT64_MAX - 2)
+
 /* host.c */
 
 extern const struct usched_control_host usched_host;	/* without context */
 
 /** usched_reconcile() - start granted workers, see which revoked ones have stopped. The monitor. */
 void usched_reconcile(struct usched_runtime *runtime);
+
+/** usched_waiting() - ready fibers of a worker, without those in inboxes; a hint */
+uint32_t usched_waiting(struct usched_worker *worker);
 
 /** usched_whose_stack() - for the report of a stack overflow; overflowed.c */
 bool usched_whose_stack(void *runtime, uintptr_t address, struct usched_overflow_found *found);

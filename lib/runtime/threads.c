@@ -244,12 +244,9 @@ static void *monitor_thread(void *argument)
 	(void)usched_wakeup_watch(scheduler, epoll, MARK_WORKER);	/* else quanta must do */
 	while (!atomic_load_explicit(&runtime->helpers_stop, memory_order_acquire)) {
 		uint64_t now_ns = usched_clock_now_ns(), due_ns, value;
-		uint64_t asked_ns = atomic_exchange_explicit(&runtime->quantum_request_ns,
-							     UINT64_MAX, memory_order_relaxed);
 		int count;
 
-		if (asked_ns != UINT64_MAX)
-			usched_control_set_quantum(runtime->control, asked_ns);
+		usched_tune_requests(runtime);
 		/* A carrier that stands still for less than this is not worth a look. */
 		if (now_ns - passed_ns >= PASS_NS || seen == USCHED_MONITOR_SLEEP) {
 			seen = usched_monitor_pass(scheduler, now_ns);
@@ -266,6 +263,7 @@ static void *monitor_thread(void *argument)
 							      memory_order_relaxed);
 			}
 			usched_reconcile(runtime);
+			usched_adapt(runtime, now_ns);
 			control_ns = usched_control_pass(runtime->control, now_ns,
 							 seen != USCHED_MONITOR_SLEEP);
 		}

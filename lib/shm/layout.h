@@ -32,6 +32,7 @@ enum {
 	USCHED_CPUS_MAX = 1024,
 	USCHED_CPU_WORDS = USCHED_CPUS_MAX / 64,
 	USCHED_SEGMENT_NAME_BYTES = 24,
+	USCHED_TUNABLE_ROOM = 32,	/* words; tunable.h says which is which	*/
 };
 
 #define USCHED_GRANT_MAGIC  UINT64_C(0x31544e4152475355)	/* "USGRANT1" */
@@ -52,8 +53,7 @@ struct usched_segment_header {
 /* Tunables, live. A generation of 0 means: never set, use the runtime's own. */
 struct usched_tunables {
 	uint64_t generation;		/* grows by one with each change	*/
-	uint64_t quantum_ns;		/* 0: off				*/
-	uint64_t reserved[6];
+	uint64_t values[USCHED_TUNABLE_ROOM];	/* by enum usched_tunable; the rest is zero */
 };
 
 struct usched_grant {
@@ -70,7 +70,7 @@ struct usched_grant {
 	uint64_t grant_generation;	/* grows with each change of cpus	*/
 	struct usched_tunables tunables;
 	uint64_t cpus[USCHED_CPU_WORDS]; /* bit n: CPU n is granted		*/
-	uint8_t pad2[USCHED_LINE_BYTES - 80];
+	uint8_t pad2[4 * USCHED_LINE_BYTES - 408];
 };
 
 struct usched_grant_worker {
@@ -137,7 +137,7 @@ struct usched_report {
 	uint32_t attachment;		/* enum usched_attachment		*/
 	uint32_t demand_cpus;		/* how many workers would have work	*/
 	uint64_t tunables_acked;	/* generation that every carrier has	*/
-	uint64_t quantum_ns;		/* in force				*/
+	uint64_t quantum_ns;		/* in force; automatic: the shortest	*/
 	uint64_t grant_acked;		/* grant_generation that was carried out */
 	uint64_t fibers_alive;
 	uint64_t fibers_spawned;
@@ -191,12 +191,14 @@ struct usched_report_worker {
 	uint64_t tick_stops;		/* alone: the tick was stopped		*/
 	uint64_t vetoes;			/* of switching in place		*/
 	uint64_t budget_yields;		/* a budget of calls was used up		*/
-	uint64_t reserved[4];
+	uint64_t quantum_ns;		/* in force for normal fibers; 0: off	*/
+	uint64_t quantum_changes;	/* by itself: the quantum is automatic	*/
+	uint64_t reserved[2];
 	uint8_t pad[USCHED_LINE_BYTES * 3 - 328];
 };
 
 _Static_assert(sizeof(struct usched_segment_header) == 48, "wire format");
-_Static_assert(sizeof(struct usched_grant) == 4 * USCHED_LINE_BYTES, "wire format");
+_Static_assert(sizeof(struct usched_grant) == 6 * USCHED_LINE_BYTES, "wire format");
 _Static_assert(sizeof(struct usched_grant_worker) == USCHED_LINE_BYTES, "wire format");
 _Static_assert(sizeof(struct usched_report) == 3 * USCHED_LINE_BYTES, "wire format");
 _Static_assert(sizeof(struct usched_report_worker) == 3 * USCHED_LINE_BYTES, "wire format");

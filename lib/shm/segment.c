@@ -158,7 +158,7 @@ int usched_segment_reopen(const struct usched_segment *segment)
 #define GET(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
 
 void usched_grant_store(struct usched_grant *grant, const uint64_t cpus[USCHED_CPU_WORDS],
-			const uint64_t *quantum_ns)
+			const uint64_t *tunables)
 {
 	uint64_t sequence = GET(grant->sequence);
 
@@ -170,8 +170,9 @@ void usched_grant_store(struct usched_grant *grant, const uint64_t cpus[USCHED_C
 			PUT(grant->cpus[i], cpus[i]);
 		PUT(grant->grant_generation, GET(grant->grant_generation) + 1);
 	}
-	if (quantum_ns) {
-		PUT(grant->tunables.quantum_ns, *quantum_ns);
+	if (tunables) {
+		for (unsigned int i = 0; i < USCHED_TUNABLES; i++)
+			PUT(grant->tunables.values[i], tunables[i]);
 		PUT(grant->tunables.generation, GET(grant->tunables.generation) + 1);
 	}
 	__atomic_store_n(&grant->sequence, sequence + 2, __ATOMIC_RELEASE);	/* [L1] */
@@ -186,7 +187,8 @@ int usched_grant_load(const struct usched_grant *grant, struct usched_grant_copy
 			continue;
 		copy->grant_generation = GET(grant->grant_generation);
 		copy->tunables_generation = GET(grant->tunables.generation);
-		copy->quantum_ns = GET(grant->tunables.quantum_ns);
+		for (unsigned int i = 0; i < USCHED_TUNABLES; i++)
+			copy->tunables[i] = GET(grant->tunables.values[i]);
 		for (unsigned int i = 0; i < USCHED_CPU_WORDS; i++)
 			copy->cpus[i] = GET(grant->cpus[i]);
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);			/* [L1] */

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "shm/layout.h"
+#include "shm/tunable.h"
 
 enum usched_segment_kind { USCHED_SEGMENT_GRANT, USCHED_SEGMENT_REPORT };
 
@@ -81,18 +82,18 @@ usched_segment_grant_worker(const struct usched_segment *segment, uint32_t numbe
 /**
  * usched_grant_store() - change CPUs and tunables; by the one writer
  * @cpus:	NULL: leave them, and the grant generation, alone
- * @quantum_ns:	NULL: leave the tunables, and their generation, alone
+ * @tunables:	USCHED_TUNABLES values; NULL: leave them, and their generation, alone
  *
  * Ordering:	a sequence lock: odd while it is being written
  */
 void usched_grant_store(struct usched_grant *grant, const uint64_t cpus[USCHED_CPU_WORDS],
-			const uint64_t *quantum_ns);
+			const uint64_t *tunables);
 
 /* A consistent copy of what usched_grant_store() writes. */
 struct usched_grant_copy {
 	uint64_t grant_generation;
 	uint64_t tunables_generation;
-	uint64_t quantum_ns;
+	uint64_t tunables[USCHED_TUNABLES];
 	uint64_t cpus[USCHED_CPU_WORDS];
 };
 

@@ -31,6 +31,7 @@ enum {
 	USCHED_WIRE_MAJOR = 1,
 	USCHED_WIRE_MINOR = 0,
 	USCHED_WIRE_TEXT_BYTES = 256,
+	USCHED_KEY_BYTES = 40,
 	USCHED_WIRE_RUNTIMES_MAX = 63,	/* of one process: numbers are 1 to this */
 };
 
@@ -69,7 +70,7 @@ struct usched_message_hello {
 	char name[USCHED_SEGMENT_NAME_BYTES];
 	uint32_t workers;		/* slots wanted: one per allowed CPU	*/
 	uint32_t workers_max;		/* never grant more CPUs; at least 1	*/
-	uint64_t quantum_ns;		/* in force now; becomes the tunable	*/
+	uint64_t tunables[USCHED_TUNABLE_ROOM];	/* as they are now		*/
 	uint64_t cpus[USCHED_CPU_WORDS]; /* allowed: slot i is the i-th bit set	*/
 	uint32_t number;		/* of the runtime in its process; 0: it has no socket
 					   of its own, the daemon picks a free number	*/
@@ -122,7 +123,7 @@ struct usched_message_set {
 	uint32_t pid;
 	uint16_t dry_run;		/* 1: only say what would happen	*/
 	uint16_t number;		/* as in usched_message_target		*/
-	char key[USCHED_SEGMENT_NAME_BYTES]; /* "quantum"			*/
+	char key[USCHED_KEY_BYTES];	/* as in tunable.h			*/
 	uint64_t value;			/* ns for times				*/
 };
 
@@ -185,7 +186,7 @@ union usched_message_any {
 };
 
 _Static_assert(sizeof(struct usched_message) == 16, "wire format");
-_Static_assert(sizeof(struct usched_message_hello) == 16 + 24 + 8 + 8 + 128 + 8, "wire format");
+_Static_assert(sizeof(struct usched_message_hello) == 16 + 24 + 8 + 256 + 128 + 8, "wire format");
 _Static_assert(sizeof(struct usched_message_set_reply) == 16 + 32 + 48, "wire format");
 _Static_assert(sizeof(struct usched_fiber_record) == 88, "wire format");
 

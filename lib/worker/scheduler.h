@@ -168,6 +168,9 @@ struct usched_worker {
 	uint64_t window_clock_ns;
 	uint64_t seen_since_ns;			/* when dispatches last moved			*/
 	struct usched_watch watch;
+	uint64_t automatic_ns;			/* the quantum that adapts itself; 0: not begun	*/
+	uint32_t waiting;			/* how many wait, smoothed, in sixteenths	*/
+	_Atomic uint64_t automatic_changes;	/* by the monitor				*/
 	_Atomic uint64_t taken;			/* by the monitor				*/
 	uint64_t grant_acked;
 };
@@ -178,7 +181,6 @@ struct usched_pool {
 	struct usched_inbox inbox;
 	_Atomic bool urgent;			/* the inbox is to be looked at soon; relaxed: a
 						   hint, it is looked at anyway		*/
-	uint64_t quantum_ns;			/* the monitor's; USCHED_QUANTUM_DEFAULT: none	*/
 	uint32_t node;
 	uint32_t worker_count;
 	struct usched_worker **workers;
