@@ -239,10 +239,9 @@ int usched_runtime_create(struct usched_runtime **result,
 	choose_floor(runtime);
 	start_tuning(runtime);
 	error = start_control(runtime);
-	if (!error)
-		error = usched_monitor_start(runtime);
 	if (error)
 		goto err_stop;
+	usched_monitor_start(runtime);
 	*result = runtime;
 	return 0;
 
