@@ -47,8 +47,8 @@ struct usched_runtime {
 	bool monitor_runs, creator_runs;
 	int monitor_wake;			/* eventfd				*/
 	int tick_timerfd;			/* -1: carriers have their own ticks	*/
-	_Atomic bool helpers_stop;
 	_Atomic uint64_t quantum_request_ns;	/* by the API, for the monitor; UINT64_MAX: none */
+	_Atomic uint32_t helpers_stop;		/* futex: creator and monitor end	*/
 	_Atomic uint32_t creator_word;		/* futex: raised to make carriers	*/
 	_Atomic uint32_t ended_word;		/* futex: raised as fibers end while stopping */
 	_Atomic uint32_t carriers_exited;

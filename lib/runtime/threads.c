@@ -13,6 +13,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/futex.h"
 #include "preempt/monitor.h"
 #include "preempt/wakeup.h"
@@ -23,6 +24,8 @@
 #define MARK_WORKER (UINT64_C(1) << 63)	/* in the monitor's epoll: a worker's epoll, by number */
 #define PASS_NS UINT64_C(1000000)	/* while a worker has others waiting */
 #define REST_PASS_NS UINT64_C(10000000)	/* while each runs alone, and soon after the last one */
+#define PAUSE_MIN_NS UINT64_C(1000000)	/* after a carrier was refused; twice that the next time */
+#define PAUSE_MAX_NS UINT64_C(100000000)
 
 enum {
 	SPARES_AT_START = 2,
@@ -138,12 +141,14 @@ static int start_carrier(struct usched_runtime *runtime)
 static void *creator_thread(void *argument)
 {
 	struct usched_runtime *runtime = argument;
+	uint64_t pause_ns = PAUSE_MIN_NS;
 	uint32_t seen = 0;
 
 	pthread_setname_np(pthread_self(), "us/new");
 	while (!atomic_load_explicit(&runtime->helpers_stop, memory_order_acquire)) {
 		uint32_t word = atomic_load_explicit(&runtime->creator_word, memory_order_acquire);
 		uint32_t more;
+		int error = 0;
 
 		if (word == seen) {
 			usched_futex_wait(&runtime->creator_word, word, UINT64_MAX, true);
@@ -154,10 +159,15 @@ static void *creator_thread(void *argument)
 			continue;
 		more = atomic_load_explicit(&runtime->scheduler.carrier_count,
 					    memory_order_relaxed) / 4 + 1;
-		while (more-- > 0) {
-			if (start_carrier(runtime))
-				break;		/* whoever needs one next asks again */
+		while (more-- > 0 && !error)
+			error = start_carrier(runtime);
+		if (!error) {
+			pause_ns = PAUSE_MIN_NS;
+			continue;
 		}
+		/* Whoever needs one asks again, and all of them get one answer after the pause. */
+		usched_futex_wait(&runtime->helpers_stop, 0, usched_clock_now_ns() + pause_ns, true);
+		pause_ns = 2 * pause_ns < PAUSE_MAX_NS ? 2 * pause_ns : PAUSE_MAX_NS;
 	}
 	return NULL;
 }
@@ -333,9 +343,10 @@ void usched_threads_stop(struct usched_runtime *runtime)
 	struct usched_scheduler *scheduler = &runtime->scheduler;
 	uint32_t count;
 
-	atomic_store_explicit(&runtime->helpers_stop, true, memory_order_release);
+	atomic_store_explicit(&runtime->helpers_stop, 1, memory_order_release);
 	if (runtime->creator_runs) {
-		usched_need_carrier(scheduler);
+		usched_futex_wake(&runtime->helpers_stop, 1, true);	/* in a pause, */
+		usched_need_carrier(scheduler);				/* or idle */
 		pthread_join(runtime->creator_thread, NULL);
 	}
 	if (runtime->monitor_runs) {
