@@ -202,7 +202,7 @@ static void put_carriers_max(const struct usched_client_info *info)
 		    "so many fibers can be stopped in mid-run; none was refused");
 	else if (!info->carriers_error)
 		put("carriers_max", number(info->carriers_max),
-		    "REACHED: %llu times one more was wished; fibers were not preempted then; "
+		    "REACHED: one more was refused %llu times; fibers were not preempted then; "
 		    "raise USCHED_CARRIERS_MAX", refused);
 	else
 		put("carriers_max", number(info->carriers_max),
