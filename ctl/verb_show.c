@@ -263,6 +263,23 @@ static void put_quantum(const struct usched_client_snapshot *snapshot,
 		    (unsigned long long)info->tunables_acked);
 }
 
+static void put_carriers_max(const struct usched_client_info *info)
+{
+	unsigned long long refused = info->carriers_refused;
+
+	if (!refused)
+		put("carriers_max", number(info->carriers_max),
+		    "so many fibers can be stopped in mid-run; none was refused");
+	else if (!info->carriers_error)
+		put("carriers_max", number(info->carriers_max),
+		    "REACHED: one more was refused %llu times; fibers were not preempted then; "
+		    "raise USCHED_CARRIERS_MAX", refused);
+	else
+		put("carriers_max", number(info->carriers_max),
+		    "the SYSTEM refused %llu (%s); fibers were not preempted then; "
+		    "raise ulimit -u or TasksMax=", refused, strerror((int)info->carriers_error));
+}
+
 static void put_text(const struct usched_client_snapshot *snapshot,
 		     const struct usched_client_info *info, const char *cpus)
 {
@@ -284,10 +301,7 @@ static void put_text(const struct usched_client_snapshot *snapshot,
 	    info->workers, info->flags & USCHED_CLIENT_QUOTA ? "; a cgroup quota limits it" : "");
 	put("carriers", number(info->carriers), "kernel threads for fibers, %u of them spare",
 	    info->carriers_idle);
-	put("carriers_max", number(info->carriers_max), info->carriers_refused ?
-	    "REACHED: %llu times one more was wished; fibers were not preempted then" :
-	    "so many fibers can be stopped in mid-run; refused %llu times",
-	    (unsigned long long)info->carriers_refused);
+	put_carriers_max(info);
 	put("fibers", number(info->fibers_alive), "alive; %llu parked, %llu spawned in all",
 	    (unsigned long long)info->fibers_parked, (unsigned long long)info->fibers_spawned);
 	put("stack_guard", info->guard_kind == 1 ? "madvise" : info->guard_kind == 2 ? "mprotect" : "-",
@@ -364,6 +378,7 @@ static void put_json(const struct usched_client_snapshot *snapshot,
 	ctl_json_number(object, "carriers_idle", info->carriers_idle);
 	ctl_json_number(object, "carriers_max", info->carriers_max);
 	ctl_json_number(object, "carriers_refused", info->carriers_refused);
+	ctl_json_number(object, "carriers_error", info->carriers_error);
 	ctl_json_number(object, "fibers_alive", info->fibers_alive);
 	ctl_json_number(object, "fibers_spawned", info->fibers_spawned);
 	ctl_json_number(object, "fibers_parked", info->fibers_parked);

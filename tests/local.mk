@@ -37,6 +37,8 @@ test_programs += tests/t_ring tests/t_timers
 # L5 preempt
 test_programs += tests/t_protocol tests/t_modes
 test_programs += tests/t_protocol tests/t_signals tests/t_fallback
+test_programs += tests/t_limits
+tests_t_limits_SOURCES = tests/t_limits.c tests/deny.h
 tests_t_fallback_SOURCES = tests/t_fallback.c tests/deny.h
 test_programs += tests/t_protocol tests/t_model
 tests_t_model_SOURCES = tests/t_model.c tests/model/model.h tests/model/memory.c \

@@ -302,6 +302,7 @@ struct usched_client_info {
 
 	enum usched_client_refusal perf_refused;	/* why tick is not USCHED_TICK_PERF */
 	enum usched_client_refusal timer_refused;	/* nor USCHED_TICK_TIMER	*/
+	uint32_t carriers_error;	/* errno of the last carrier refused; 0: carriers_max */
 };
 
 enum usched_client_worker_state {

@@ -111,7 +111,7 @@ struct usched_runtime_options {
  * Return:	0
  * Errors:	-EINVAL  an option or an environment variable is out of range (a
  *			 message on stderr says which, why and what is allowed)
- *		-ENOMEM, -EAGAIN  no memory, no threads
+ *		-ENOMEM, -EAGAIN  no memory; fewer threads than workers and two helpers
  *		-ENOTSUP the CPU or kernel lacks what the switch needs
  *		-EMFILE  63 runtimes exist already
  * Ownership:	free with usched_runtime_destroy().

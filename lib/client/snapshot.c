@@ -96,6 +96,7 @@ static void convert_info(struct usched_client_info *info,
 	info->carriers_idle = report->carriers_idle;
 	info->carriers_max = report->carriers_max;
 	info->carriers_refused = report->carriers_refused;
+	info->carriers_error = report->carriers_error;
 	info->fibers_alive = report->fibers_alive;
 	info->fibers_spawned = report->fibers_spawned;
 	info->fibers_parked = report->fibers_parked;

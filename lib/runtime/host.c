@@ -162,7 +162,10 @@ static void publish(void *context, struct usched_report *report,
 	PUT(report->fibers_parked, parked);
 	PUT(report->carriers, GET(scheduler->carrier_count));
 	PUT(report->carriers_idle, GET(scheduler->spare_count));
-	PUT(report->carriers_refused, GET(runtime->carriers_refused));
+	/* Acquire <- refused(): the reason is at least as new as the count. */
+	PUT(report->carriers_refused,
+	    atomic_load_explicit(&runtime->carriers_refused, memory_order_acquire));
+	PUT(report->carriers_error, GET(runtime->carriers_error));
 	PUT(report->flags, runtime->report_flags |
 			   (usched_tick_is_replaced() ? USCHED_REPORT_TICKS_LOST : 0));
 	atomic_store_explicit(&runtime->attached,

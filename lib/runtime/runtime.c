@@ -238,10 +238,9 @@ int usched_runtime_create(struct usched_runtime **result,
 		goto err_stop;
 	choose_floor(runtime);
 	error = start_control(runtime);
-	if (!error)
-		error = usched_monitor_start(runtime);
 	if (error)
 		goto err_stop;
+	usched_monitor_start(runtime);
 	*result = runtime;
 	return 0;
 

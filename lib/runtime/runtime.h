@@ -41,12 +41,14 @@ struct usched_runtime {
 	bool monitor_runs, creator_runs;
 	int monitor_wake;			/* eventfd				*/
 	int tick_timerfd;			/* -1: carriers have their own ticks	*/
-	_Atomic bool helpers_stop;
 	_Atomic uint64_t requests[USCHED_TUNABLES];	/* by the API, for the monitor	*/
+	_Atomic uint32_t helpers_stop;		/* futex: creator and monitor end	*/
 	_Atomic uint32_t creator_word;		/* futex: raised to make carriers	*/
 	_Atomic uint32_t ended_word;		/* futex: raised as fibers end while stopping */
 	_Atomic uint32_t carriers_exited;
+	_Atomic uint32_t monitor_begins;	/* futex: raised once all is made	*/
 	_Atomic uint64_t carriers_refused;
+	_Atomic uint32_t carriers_error;	/* of the last one refused; 0: carriers_max */
 	_Atomic bool attached;			/* the daemon owns the tunables		*/
 
 	/* The monitor's. */
@@ -69,9 +71,15 @@ void usched_unbuild(struct usched_runtime *runtime);
 
 /* threads.c */
 
-/** usched_threads_start() - first carriers, creator; then usched_monitor_start(). 0 or -errno. */
+/**
+ * usched_threads_start() - creator, monitor, a carrier per worker, and spares if the limits allow
+ *
+ * Return:	0; -EAGAIN, -ENOMEM: a thread is missing; then usched_threads_stop() ends the others
+ */
 int usched_threads_start(struct usched_runtime *runtime);
-int usched_monitor_start(struct usched_runtime *runtime);
+
+/** usched_monitor_start() - the control plane is there too: the monitor begins its work */
+void usched_monitor_start(struct usched_runtime *runtime);
 
 /** usched_threads_stop() - end and join all; no fiber is left */
 void usched_threads_stop(struct usched_runtime *runtime);

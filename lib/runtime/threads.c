@@ -13,6 +13,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/futex.h"
 #include "preempt/monitor.h"
 #include "preempt/wakeup.h"
@@ -23,6 +24,8 @@
 #define MARK_WORKER (UINT64_C(1) << 63)	/* in the monitor's epoll: a worker's epoll, by number */
 #define PASS_NS UINT64_C(1000000)	/* while a worker has others waiting */
 #define REST_PASS_NS UINT64_C(10000000)	/* while each runs alone, and soon after the last one */
+#define PAUSE_MIN_NS UINT64_C(1000000)	/* after a carrier was refused; twice that the next time */
+#define PAUSE_MAX_NS UINT64_C(100000000)
 
 enum {
 	SPARES_AT_START = 2,
@@ -107,6 +110,15 @@ static int start_thread(pthread_t *thread, void *(*function)(void *), void *argu
 	return -error;
 }
 
+/* The reason first, so that who sees the count sees a reason; both are for observers. */
+static int refused(struct usched_runtime *runtime, int error)
+{
+	atomic_store_explicit(&runtime->carriers_error, (uint32_t)-error, memory_order_relaxed);
+	atomic_fetch_add_explicit(&runtime->carriers_refused, 1, memory_order_release);
+	return error ? error : -EAGAIN;
+}
+
+/* 0; -EAGAIN at the limit of the runtime, or what the system said. Refusals are counted. */
 static int start_carrier(struct usched_runtime *runtime)
 {
 	struct usched_scheduler *scheduler = &runtime->scheduler;
@@ -115,25 +127,28 @@ static int start_carrier(struct usched_runtime *runtime)
 	int error;
 
 	if (index >= scheduler->carriers_max)
-		return -EAGAIN;
+		return refused(runtime, 0);
 	carrier->scheduler = scheduler;
 	carrier->index = index;
 	error = start_thread(&carrier->thread, carrier_thread, carrier);
-	if (!error)
-		/* Release -> the monitor's acquire: the fields above. */
-		atomic_store_explicit(&scheduler->carrier_count, index + 1, memory_order_release);
-	return error;
+	if (error)
+		return refused(runtime, error);
+	/* Release -> the monitor's acquire: the fields above. */
+	atomic_store_explicit(&scheduler->carrier_count, index + 1, memory_order_release);
+	return 0;
 }
 
 static void *creator_thread(void *argument)
 {
 	struct usched_runtime *runtime = argument;
+	uint64_t pause_ns = PAUSE_MIN_NS;
 	uint32_t seen = 0;
 
 	pthread_setname_np(pthread_self(), "us/new");
 	while (!atomic_load_explicit(&runtime->helpers_stop, memory_order_acquire)) {
 		uint32_t word = atomic_load_explicit(&runtime->creator_word, memory_order_acquire);
 		uint32_t more;
+		int error = 0;
 
 		if (word == seen) {
 			usched_futex_wait(&runtime->creator_word, word, UINT64_MAX, true);
@@ -144,13 +159,15 @@ static void *creator_thread(void *argument)
 			continue;
 		more = atomic_load_explicit(&runtime->scheduler.carrier_count,
 					    memory_order_relaxed) / 4 + 1;
-		while (more-- > 0) {
-			if (start_carrier(runtime)) {
-				atomic_fetch_add_explicit(&runtime->carriers_refused, 1,
-							  memory_order_relaxed);
-				break;
-			}
+		while (more-- > 0 && !error)
+			error = start_carrier(runtime);
+		if (!error) {
+			pause_ns = PAUSE_MIN_NS;
+			continue;
 		}
+		/* Whoever needs one asks again, and all of them get one answer after the pause. */
+		usched_futex_wait(&runtime->helpers_stop, 0, usched_clock_now_ns() + pause_ns, true);
+		pause_ns = 2 * pause_ns < PAUSE_MAX_NS ? 2 * pause_ns : PAUSE_MAX_NS;
 	}
 	return NULL;
 }
@@ -162,33 +179,6 @@ void usched_need_carrier(struct usched_scheduler *scheduler)
 	/* Release -> the creator's acquire; the count itself means nothing. */
 	atomic_fetch_add_explicit(&runtime->creator_word, 1, memory_order_release);
 	usched_futex_wake(&runtime->creator_word, 1, true);
-}
-
-int usched_threads_start(struct usched_runtime *runtime)
-{
-	struct usched_scheduler *scheduler = &runtime->scheduler;
-	uint32_t workers = scheduler->worker_count;
-	uint32_t count;
-	int error = 0;
-
-	if (runtime->settings.workers && runtime->settings.workers < workers)
-		workers = runtime->settings.workers;
-	count = workers + SPARES_AT_START;
-	if (count > scheduler->carriers_max)
-		count = scheduler->carriers_max;
-	for (uint32_t i = 0; !error && i < count; i++)
-		error = start_carrier(runtime);
-	if (error)
-		return error;
-	/* They are found as spares once they are ready. */
-	while (atomic_load_explicit(&scheduler->spare_count, memory_order_acquire) < count) {
-		struct timespec pause = { .tv_nsec = 50000 };
-
-		nanosleep(&pause, NULL);
-	}
-	error = start_thread(&runtime->creator_thread, creator_thread, runtime);
-	runtime->creator_runs = !error;
-	return error;
 }
 
 void usched_monitor_wake(struct usched_scheduler *scheduler)
@@ -230,13 +220,19 @@ static void *monitor_thread(void *argument)
 	struct usched_runtime *runtime = argument;
 	struct usched_scheduler *scheduler = &runtime->scheduler;
 	struct epoll_event events[USCHED_POLL_EVENTS];
-	int epoll = epoll_create1(EPOLL_CLOEXEC);
+	int epoll;
 	enum usched_monitor_seen seen = USCHED_MONITOR_SLEEP;
 	uint64_t passed_ns = 0, control_ns = 0;
 	unsigned int idle_passes = 0, slow_passes = 0;
 
 	pthread_setname_np(pthread_self(), "us/mon");
 	prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);
+	/* Acquire <- usched_monitor_start: the control plane is made. */
+	while (!atomic_load_explicit(&runtime->monitor_begins, memory_order_acquire))
+		usched_futex_wait(&runtime->monitor_begins, 0, UINT64_MAX, true);
+	if (atomic_load_explicit(&runtime->helpers_stop, memory_order_acquire))
+		return NULL;		/* the runtime could not be made */
+	epoll = epoll_create1(EPOLL_CLOEXEC);
 	watch(epoll, runtime->monitor_wake);
 	watch(epoll, usched_control_descriptor(runtime->control));
 	if (runtime->tick_timerfd >= 0)
@@ -298,12 +294,46 @@ static void *monitor_thread(void *argument)
 	return NULL;
 }
 
-int usched_monitor_start(struct usched_runtime *runtime)
+int usched_threads_start(struct usched_runtime *runtime)
 {
-	int error = start_thread(&runtime->monitor_thread, monitor_thread, runtime);
+	struct usched_scheduler *scheduler = &runtime->scheduler;
+	uint32_t workers = scheduler->worker_count;
+	uint32_t wanted, count = 0;
+	int error;
 
+	/* The helpers first: a runtime can do with fewer spares, but not without them. */
+	error = start_thread(&runtime->creator_thread, creator_thread, runtime);
+	runtime->creator_runs = !error;
+	if (error)
+		return error;
+	error = start_thread(&runtime->monitor_thread, monitor_thread, runtime);
 	runtime->monitor_runs = !error;
-	return error;
+	if (error)
+		return error;
+	if (runtime->settings.workers && runtime->settings.workers < workers)
+		workers = runtime->settings.workers;
+	wanted = workers + SPARES_AT_START;
+	if (wanted > scheduler->carriers_max)
+		wanted = scheduler->carriers_max;
+	while (count < wanted && !error) {
+		error = start_carrier(runtime);
+		count += !error;
+	}
+	if (error && count < workers)
+		return error;
+	/* They are found as spares once they are ready. */
+	while (atomic_load_explicit(&scheduler->spare_count, memory_order_acquire) < count) {
+		struct timespec pause = { .tv_nsec = 50000 };
+
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+void usched_monitor_start(struct usched_runtime *runtime)
+{
+	atomic_store_explicit(&runtime->monitor_begins, 1, memory_order_release);	/* -> monitor */
+	usched_futex_wake(&runtime->monitor_begins, 1, true);
 }
 
 void usched_threads_stop(struct usched_runtime *runtime)
@@ -311,12 +341,14 @@ void usched_threads_stop(struct usched_runtime *runtime)
 	struct usched_scheduler *scheduler = &runtime->scheduler;
 	uint32_t count;
 
-	atomic_store_explicit(&runtime->helpers_stop, true, memory_order_release);
+	atomic_store_explicit(&runtime->helpers_stop, 1, memory_order_release);
 	if (runtime->creator_runs) {
-		usched_need_carrier(scheduler);
+		usched_futex_wake(&runtime->helpers_stop, 1, true);	/* in a pause, */
+		usched_need_carrier(scheduler);				/* or idle */
 		pthread_join(runtime->creator_thread, NULL);
 	}
 	if (runtime->monitor_runs) {
+		usched_monitor_start(runtime);		/* if it has not begun */
 		usched_monitor_wake(scheduler);
 		pthread_join(runtime->monitor_thread, NULL);
 	}

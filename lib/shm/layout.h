@@ -146,7 +146,8 @@ struct usched_report {
 	uint32_t carriers_idle;
 	uint64_t carriers_refused;	/* wished, but the limit was reached	*/
 	uint64_t session_changes;	/* moves between segments		*/
-	uint8_t pad2[USCHED_LINE_BYTES - 96];
+	uint32_t carriers_error;	/* errno of the last refusal; 0: carriers_max	*/
+	uint8_t pad2[USCHED_LINE_BYTES - 100];
 };
 
 /* Counters only grow; rates are the reader's business. */
