@@ -17,6 +17,7 @@
 #include "preempt/monitor.h"
 #include "preempt/wakeup.h"
 #include "runtime/runtime.h"
+#include "sync/event.h"
 #include "worker/dispatch.h"
 #include "worker/poll.h"
 
@@ -248,6 +249,7 @@ static void *monitor_thread(void *argument)
 							     UINT64_MAX, memory_order_relaxed);
 		int count;
 
+		usched_events_deliver(scheduler);
 		if (asked_ns != UINT64_MAX)
 			usched_control_set_quantum(runtime->control, asked_ns);
 		/* A carrier that stands still for less than this is not worth a look. */
@@ -296,6 +298,7 @@ static void *monitor_thread(void *argument)
 			}
 		}
 	}
+	usched_events_deliver(scheduler);
 	close(epoll);
 	return NULL;
 }
