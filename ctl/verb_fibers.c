@@ -22,7 +22,10 @@ static const char *state_of(const struct usched_client_fiber *fiber)
 static const char *wait_of(const struct usched_client_fiber *fiber)
 {
 	static const char *const names[] = { NULL, "sleep", "join", "channel", "mutex", "read",
-					     "write", "accept", "connect" };
+					     "write", "accept", "connect", "event" };
+
+	_Static_assert(sizeof(names) / sizeof(names[0]) == USCHED_CLIENT_WAIT_UNKNOWN,
+		       "a word for each");
 
 	return fiber->wait < USCHED_CLIENT_WAIT_UNKNOWN ? names[fiber->wait] : NULL;
 }

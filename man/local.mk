@@ -48,6 +48,9 @@ dist_man_MANS += \
 	man/usched_code_remove.3 \
 	man/usched_connect.3 \
 	man/usched_detach.3 \
+	man/usched_event_destroy.3 \
+	man/usched_event_init.3 \
+	man/usched_event_wait.3 \
 	man/usched_join.3 \
 	man/usched_listen.3 \
 	man/usched_mutex_init.3 \
@@ -56,6 +59,7 @@ dist_man_MANS += \
 	man/usched_now.3 \
 	man/usched_preempt_disable.3 \
 	man/usched_preempt_enable.3 \
+	man/usched_post.3 \
 	man/usched_read.3 \
 	man/usched_runtime_create.3 \
 	man/usched_runtime_current.3 \

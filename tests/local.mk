@@ -50,6 +50,7 @@ tests_t_model_SOURCES = tests/t_model.c tests/model/model.h tests/model/memory.c
 	tests/model/spares.c tests/model/inbox.c tests/model/pairs.c
 
 # L6 sync
+test_programs += tests/t_event
 
 # L7 time, io
 

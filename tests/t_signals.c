@@ -477,6 +477,8 @@ static void urgent_data_of_sockets_arrives(void)
 	usched_fiber_t loop;
 	char byte = 0;
 
+	if (USCHED_TSAN)
+		USCHED_SKIP("tsan: drops a signal while it holds back a tick of its number");
 	set_action(SIGURG, &action);
 	runtime = start_quietly();
 	CU_ASSERT_PTR_NOT_NULL_FATAL(runtime);
@@ -650,6 +652,8 @@ static int ticks_without_information(void)
 static void ticks_never_meet_the_default(void)
 {
 	CU_ASSERT_EQUAL(in_child(survives_its_ticks), 0);
+	if (USCHED_TSAN)
+		USCHED_SKIP("tsan: hands over a tick late, to a thread that has blocked it since");
 	CU_ASSERT_EQUAL(in_child(survives_ends), 0);
 }
 

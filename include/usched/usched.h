@@ -22,7 +22,8 @@
  *              of: there a call that must wait blocks the thread.
  *   Switching  a call that "may switch" may return on another kernel thread;
  *              keep no address of a thread-local variable across it.
- *   Handlers   no function here may be called from a signal handler.
+ *   Handlers   usched_post() may be called from any signal handler, the others from none. One
+ *              that would have to wait on an alternate stack gives -EPERM instead.
  */
 
 #include <stddef.h>
@@ -288,6 +289,7 @@ usched_fiber_t usched_self(void);
  * usched_yield() - let the others of this worker run first
  *
  * Return:	0; outside a fiber it is sched_yield(2)
+ * Errors:	-EPERM  in a signal handler on an alternate stack
  * May switch:	yes
  * Callable from: fiber, any thread
  */
@@ -522,6 +524,68 @@ int usched_mutex_lock(struct usched_mutex *mutex, uint64_t deadline_ns);
  * Callable from: the fiber or thread that locked it
  */
 int usched_mutex_unlock(struct usched_mutex *mutex);
+
+/* ----------------------------------------------------------------- events */
+
+/* Counts posts until somebody takes them; the one way from a signal handler to a fiber. */
+struct usched_event {
+	uint64_t opaque[8];
+};
+
+#define USCHED_EVENT_POSTS_MAX UINT32_C(2147483647)	/* that nobody has taken */
+
+/**
+ * usched_event_init() - make an event without posts
+ * @runtime:	whose monitor helps to wake; NULL: the runtime of the calling fiber
+ *
+ * Fibers of any runtime, and threads, may wait for it. It must not be copied or moved.
+ *
+ * Return:	0
+ * Errors:	-EINVAL  @runtime is NULL outside a fiber
+ * Ownership:	end it with usched_event_destroy() before @runtime ends.
+ * May switch:	no
+ * Callable from: fiber, any thread
+ */
+int usched_event_init(struct usched_event *event, struct usched_runtime *runtime);
+
+/**
+ * usched_event_destroy() - end an event: its memory may be used for something else
+ *
+ * Posts that nobody took are gone. One that is just being made is waited for.
+ *
+ * Return:	0
+ * Errors:	-EBUSY  somebody waits for it; nothing happened
+ * May switch:	no
+ * Callable from: fiber, any thread
+ */
+int usched_event_destroy(struct usched_event *event);
+
+/**
+ * usched_event_wait() - take one post, in order of arrival
+ * @deadline_ns: how long to wait for one
+ *
+ * Return:	0
+ * Errors:	-ETIMEDOUT, -EAGAIN  there was none
+ *		-EPERM   it would have to wait, in a signal handler on an alternate stack
+ * Ordering:	what was written before the post is seen.
+ * May switch:	yes
+ * Callable from: fiber, any thread
+ */
+int usched_event_wait(struct usched_event *event, uint64_t deadline_ns);
+
+/**
+ * usched_post() - one post more: one waiter goes on, now or later
+ *
+ * Never waits and takes no lock. No post is lost, also when a handler posts to an event that the
+ * code it interrupted is just waiting for. errno stays as it is.
+ *
+ * Return:	0
+ * Errors:	-EOVERFLOW  USCHED_EVENT_POSTS_MAX posts wait to be taken; this one is not counted
+ *		-ESHUTDOWN  the event was destroyed, or its runtime has ended
+ * May switch:	no
+ * Callable from: fiber, any thread, signal handler
+ */
+int usched_post(struct usched_event *event);
 
 /* ---------------------------------------------------------------- sockets */
 

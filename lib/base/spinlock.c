@@ -104,8 +104,13 @@ __attribute__((noinline)) void usched_spinlock_check_order(const struct usched_s
 
 __attribute__((noinline)) void usched_spinlock_note_held(const struct usched_spinlock *lock)
 {
-	usched_assert(held.count < HELD_MAX);
-	held.locks[held.count++] = lock;
+	unsigned int place = held.count;
+
+	usched_assert(place < HELD_MAX);
+	/* The place first: a signal handler may take and release a lock in between. */
+	held.count = place + 1;
+	atomic_signal_fence(memory_order_seq_cst);
+	held.locks[place] = lock;
 }
 
 __attribute__((noinline)) void usched_spinlock_note_released(const struct usched_spinlock *lock)

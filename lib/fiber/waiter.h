@@ -64,6 +64,7 @@ enum usched_wait_kind {
 	USCHED_WAIT_ON_WRITE,
 	USCHED_WAIT_ON_ACCEPT,
 	USCHED_WAIT_ON_CONNECT,
+	USCHED_WAIT_ON_EVENT,
 };
 
 struct usched_waiter {

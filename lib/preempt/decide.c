@@ -288,6 +288,11 @@ void usched_preempt_tick(struct usched_carrier *carrier, ucontext_t *frame)
 			atomic_store_explicit(&scheduler->frame_bytes,
 					      usched_arch_sp(frame) - (uintptr_t)frame,
 					      memory_order_relaxed);
+		/* The first row of all, but for one whose worker was taken, or may be just now, and
+		   which does not know yet: its counters are another's. [P1] */
+		if (worker && atomic_load_explicit(&carrier->revoke, memory_order_acquire) !=
+			      USCHED_REVOKE_NONE)
+			return;
 		if (worker) {
 			atomic_store_explicit(&worker->poll_due, true, memory_order_relaxed);
 			usched_count(&worker->counters.ticks);

@@ -18,6 +18,7 @@
 #include "preempt/monitor.h"
 #include "preempt/wakeup.h"
 #include "runtime/runtime.h"
+#include "sync/event.h"
 #include "worker/dispatch.h"
 #include "worker/poll.h"
 
@@ -243,6 +244,7 @@ static void *monitor_thread(void *argument)
 		int count;
 
 		usched_tune_requests(runtime);
+		usched_events_deliver(scheduler);
 		/* A carrier that stands still for less than this is not worth a look. */
 		if (now_ns - passed_ns >= PASS_NS || seen == USCHED_MONITOR_SLEEP) {
 			seen = usched_monitor_pass(scheduler, now_ns);
@@ -290,6 +292,7 @@ static void *monitor_thread(void *argument)
 			}
 		}
 	}
+	usched_events_deliver(scheduler);
 	close(epoll);
 	return NULL;
 }

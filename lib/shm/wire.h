@@ -155,7 +155,7 @@ struct usched_fiber_record {
 	char name[USCHED_SEGMENT_NAME_BYTES];
 	uint32_t state;			/* enum usched_fiber_record_state	*/
 	uint32_t worker_cpu;		/* last or current; UINT32_MAX: none yet */
-	uint32_t wait_kind;		/* 0 none, 1 sleep, 2 join, 3 channel, 4 mutex, 5 read, 6 write, 7 accept, 8 connect */
+	uint32_t wait_kind;		/* 0 none, 1 sleep, 2 join, 3 channel, 4 mutex, 5 read, 6 write, 7 accept, 8 connect, 9 event */
 	uint32_t wait_object;		/* descriptor for 5 to 8; else 0	*/
 	uint32_t mode;			/* enum usched_preempt			*/
 	uint32_t priority;

@@ -136,11 +136,14 @@ usched_fiber_t usched_self(void)
 int usched_yield(void)
 {
 	struct usched_carrier *carrier = usched_enter();
+	int error = 0;
 
 	if (!carrier)
 		return sched_yield() ? -errno : 0;
-	if (usched_yield_from(carrier))
+	if (!usched_on_own_stack(carrier))
+		error = -EPERM;
+	else if (usched_yield_from(carrier))
 		carrier = usched_carrier_self_get();
 	usched_leave(carrier);
-	return 0;
+	return error;
 }

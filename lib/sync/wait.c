@@ -11,6 +11,8 @@ int usched_wait_check(struct usched_carrier *carrier, uint64_t deadline_ns)
 {
 	if (deadline_ns == USCHED_NOW)
 		return -EAGAIN;
+	if (carrier && !usched_on_own_stack(carrier))
+		return -EPERM;
 	if (carrier && deadline_ns != USCHED_FOREVER)
 		return usched_timers_reserve(&usched_owned(carrier)->timers);
 	return 0;

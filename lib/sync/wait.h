@@ -38,7 +38,8 @@ static inline struct usched_waiter *usched_waiter_of(struct usched_carrier *carr
 /**
  * usched_wait_check() - may the caller wait until then?
  *
- * Return:	0; -EAGAIN for USCHED_NOW; -ENOMEM no memory for the timer
+ * Return:	0; -EAGAIN for USCHED_NOW; -EPERM on a stack that is not the fiber's; -ENOMEM no memory
+ *		for the timer
  * Callable from: inside the runtime; takes the timers' lock
  */
 int usched_wait_check(struct usched_carrier *carrier, uint64_t deadline_ns);

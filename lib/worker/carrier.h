@@ -60,6 +60,18 @@ static inline struct usched_worker *usched_owned(const struct usched_carrier *ca
 	return atomic_load_explicit(&carrier->worker, memory_order_relaxed);	/* own word */
 }
 
+/*
+ * Does the caller run on the stack of the carrier's fiber? Not in a signal handler on an alternate
+ * stack: what leaves the stack from there would have it overwritten by the thread's next signal.
+ */
+static inline bool usched_on_own_stack(const struct usched_carrier *carrier)
+{
+	const struct usched_fiber *fiber = usched_current(carrier);
+	const char *here = __builtin_frame_address(0);
+
+	return here >= (const char *)fiber->stack_low && here < (const char *)fiber->stack_top;
+}
+
 /**
  * usched_regain() - enter() found a request: keep the worker, or wait for another
  *
@@ -118,6 +130,34 @@ static inline void usched_leave_here(struct usched_carrier *carrier)
 	atomic_signal_fence(memory_order_seq_cst);
 	if (__builtin_expect(atomic_load_explicit(&carrier->pending, memory_order_relaxed), 0))
 		carrier->scheduler->hooks.tick_pending(carrier);
+}
+
+/*
+ * For a function that may have interrupted the library itself, and must not wait: as inside the
+ * library ticks only leave a note, and the worker is not taken from here on. It may have been taken
+ * before, so nothing of it may be touched. Return: what end_visit wants.
+ */
+static inline bool usched_begin_visit(struct usched_carrier *carrier)
+{
+	bool was_inside;
+
+	if (!carrier)
+		return true;
+	/* Relaxed: the thread's own word, which a handler in between puts back. */
+	was_inside = atomic_load_explicit(&carrier->in_runtime, memory_order_relaxed) != 0;
+	atomic_store_explicit(&carrier->in_runtime, 1, memory_order_relaxed);		/* [P1] */
+	if (carrier->scheduler->membarrier)
+		atomic_signal_fence(memory_order_seq_cst);
+	else
+		atomic_thread_fence(memory_order_seq_cst);				/* [P1] */
+	return was_inside;
+}
+
+static inline void usched_end_visit(struct usched_carrier *carrier, bool was_inside)
+{
+	/* Inside the library its own leave sees to the note. */
+	if (!was_inside)
+		usched_leave_here(carrier);
 }
 
 /**

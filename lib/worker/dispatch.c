@@ -418,8 +418,11 @@ static struct usched_fiber *next_after(struct usched_carrier *carrier)
 bool usched_yield_from(struct usched_carrier *carrier)
 {
 	struct usched_worker *worker = usched_owned(carrier);
-	struct usched_fiber *next = next_after(carrier);
+	struct usched_fiber *next;
 
+	if (!usched_on_own_stack(carrier))
+		return false;
+	next = next_after(carrier);
 	usched_count(&worker->counters.yields);
 	if (!next && !atomic_load_explicit(&worker->revoked, memory_order_relaxed)) {
 		carrier->budget = atomic_load_explicit(&carrier->scheduler->budget,
@@ -528,6 +531,10 @@ void usched_leave_pending(struct usched_carrier *carrier)
 {
 	struct usched_fiber *fiber = usched_current(carrier);
 
+	if (!usched_on_own_stack(carrier)) {
+		carrier->scheduler->hooks.tick_pending(carrier);	/* leaves no stack */
+		return;
+	}
 	/* A note is taken once; a tick that comes meanwhile writes another. */
 	atomic_store_explicit(&carrier->pending, false, memory_order_relaxed);
 	usched_enter_carrier(carrier);

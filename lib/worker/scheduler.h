@@ -43,6 +43,7 @@
 
 struct epoll_event;
 struct usched_descriptor;
+struct usched_event_state;
 struct usched_scheduler;
 struct usched_worker;
 
@@ -303,6 +304,9 @@ struct usched_scheduler {
 	_Atomic uint32_t carrier_count;		/* threads that exist				*/
 	_Atomic uint32_t spare_count;
 	_Atomic uint32_t carriers_wanted;	/* by starved hand-offs				*/
+
+	/* Events that were posted, and that the monitor has to look at; see sync/event.h. */
+	_Alignas(USCHED_CACHELINE) _Atomic(struct usched_event_state *) posted;
 
 	/* Spawned and ended by plain threads; workers count their own. */
 	_Alignas(USCHED_CACHELINE) _Atomic uint64_t spawned_outside;
