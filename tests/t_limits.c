@@ -132,8 +132,8 @@ static int hogs_and_readers_end(struct usched_runtime *runtime, uint32_t error, 
 		EXPECT(limit_threads(false) == 0);
 		EXPECT(COMES_TRUE(atomic_load(&runtime->scheduler.carrier_count) > READERS));
 	} else {
-		/* Without a spare a hog goes on while one that has not begun is next, and then
-		   a reader behind that one waits for the hog. */
+		/* Hogs that never end may have all carriers for themselves: those that were
+		   stopped get their turns, and a reader that has not begun waits for one. */
 		atomic_store(&enough, true);
 	}
 	for (unsigned int i = 0; i < READERS; i++)

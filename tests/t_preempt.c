@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -241,6 +242,53 @@ static void libc_stays_whole(void)
 	CU_ASSERT_EQUAL(usched_runtime_destroy(runtime, SOON), 0);
 }
 
+static pthread_mutex_t foreign = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic unsigned int contenders;
+
+enum { CARRIERS = 3, CONTENDERS = 6 };
+
+static void *holds_until_all_wait(void *argument)
+{
+	pthread_mutex_lock(&foreign);
+	atomic_fetch_add(&contenders, 1);
+	/* Its own carrier, and the others in the kernel: then there is none left. */
+	while (atomic_load(&contenders) < CARRIERS)
+		;
+	pthread_mutex_unlock(&foreign);
+	return argument;
+}
+
+static void *contends(void *argument)
+{
+	while (atomic_load(&contenders) == 0)
+		usched_yield();
+	atomic_fetch_add(&contenders, 1);
+	pthread_mutex_lock(&foreign);
+	pthread_mutex_unlock(&foreign);
+	return argument;
+}
+
+/* All carriers but its own wait in the kernel for what a stopped fiber holds: it runs on. */
+static void a_stopped_holder_runs_though_no_carrier_is_left(void)
+{
+	struct usched_runtime *runtime;
+	usched_fiber_t ids[CONTENDERS + 1];
+
+	setenv("USCHED_CARRIERS_MAX", "3", 1);
+	runtime = start(USCHED_TICK_AUTO, 1000000);
+	unsetenv("USCHED_CARRIERS_MAX");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(runtime);
+	for (unsigned int turn = 0; turn < 20; turn++) {
+		atomic_store(&contenders, 0);
+		CU_ASSERT_EQUAL(usched_spawn(runtime, &ids[0], holds_until_all_wait, NULL, NULL), 0);
+		for (unsigned int i = 1; i <= CONTENDERS; i++)
+			CU_ASSERT_EQUAL(usched_spawn(runtime, &ids[i], contends, NULL, NULL), 0);
+		for (unsigned int i = 0; i <= CONTENDERS; i++)
+			CU_ASSERT_EQUAL(usched_join(ids[i], NULL, SOON), 0);
+	}
+	CU_ASSERT_EQUAL(usched_runtime_destroy(runtime, SOON), 0);
+}
+
 int main(void)
 {
 	static const struct usched_test tests[] = {
@@ -253,6 +301,8 @@ int main(void)
 		{ "never_means_never", never_means_never },
 		{ "a_blocked_fiber_holds_nobody_up", a_blocked_fiber_holds_nobody_up },
 		{ "libc_stays_whole", libc_stays_whole },
+		{ "a_stopped_holder_runs_though_no_carrier_is_left",
+		  a_stopped_holder_runs_though_no_carrier_is_left },
 	};
 
 	return usched_test_main("preempt", tests, sizeof(tests) / sizeof(tests[0]));

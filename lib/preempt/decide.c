@@ -17,7 +17,8 @@
  *	 8 in libc, and this slice has grace left	look again in 50 us	 GRACE
  *	 9 the next fiber has a carrier			hand over to it		 DIRECT
  *	10 there is a spare carrier			hand over to it		 SPARE
- *	11 else						go on, want a carrier	 STARVED
+ *	11 somebody behind has a carrier		hand over to that, too	 DIRECT
+ *	12 else						go on, want a carrier	 STARVED
  *
  * A note is a tick that came inside the library, or inside a section: the same table is gone
  * through when the fiber leaves, so rows 7 and 8, which need the interrupted frame, do not apply.
@@ -221,6 +222,26 @@ static void hand_over_to_spare(struct tick *tick)
 	usched_hand_off(tick->carrier, tick->spare, tick->next, to_the_front(tick));
 }
 
+/* What was picked has not begun, so without a spare it cannot run; somebody further behind may. */
+static bool another_has_carrier(struct tick *tick)
+{
+	struct usched_fiber *bound = usched_take_bound(tick->worker);
+
+	if (!bound)
+		return false;
+	usched_unpick(tick->worker, tick->next);
+	tick->next = bound;
+	return true;
+}
+
+static void hand_over_behind(struct tick *tick)
+{
+	struct usched_scheduler *scheduler = tick->worker->scheduler;
+
+	scheduler->hooks.need_carrier(scheduler);
+	hand_over_directly(tick);
+}
+
 static bool always(struct tick *tick)
 {
 	(void)tick;
@@ -249,7 +270,8 @@ static const struct {
 	{ is_in_libc,		look_again,		0 },				/*  8 */
 	{ next_has_carrier,	hand_over_directly,	0 },				/*  9 */
 	{ spare_is_there,	hand_over_to_spare,	0 },				/* 10 */
-	{ always,		want_carrier,		0 },				/* 11 */
+	{ another_has_carrier,	hand_over_behind,	0 },				/* 11 */
+	{ always,		want_carrier,		0 },				/* 12 */
 };
 
 /* Inside the library, on the fiber's stack. Returns the carrier on which the fiber goes on. */

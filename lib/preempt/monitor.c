@@ -66,22 +66,57 @@ static bool has_other_work(struct usched_worker *worker)
 	       atomic_load_explicit(&worker->adopts, memory_order_relaxed);
 }
 
+/*
+ * Who is to have the worker if there is no spare: the carrier of a fiber that waits in a queue with
+ * it. Without that, a fiber that holds a lock which all carriers wait for in the kernel would never
+ * run again, and nobody else either.
+ *
+ * In `next`, which is the owner's: then nothing is popped yet, and *popped is NULL.
+ */
+static struct usched_carrier *stand_in(struct usched_worker *worker, struct usched_fiber **popped)
+{
+	struct usched_fiber *next = atomic_load_explicit(&worker->next, memory_order_relaxed);
+
+	*popped = NULL;
+	/* The owner's release of in_runtime [P2] is before our look at both. */
+	if (next && usched_fiber_bound(next))
+		return usched_fiber_bound(next);
+	*popped = usched_take_bound(worker);
+	return *popped ? usched_fiber_bound(*popped) : NULL;
+}
+
+/* The request is withdrawn: the worker stays with its owner. */
+static void withdraw(struct usched_carrier *carrier)
+{
+	uint32_t seen = USCHED_REVOKE_REQUESTED;
+
+	atomic_compare_exchange_strong_explicit(&carrier->revoke, &seen, USCHED_REVOKE_NONE,
+						memory_order_acq_rel, memory_order_acquire);	/* [P4] */
+}
+
+static void put_back(struct usched_worker *worker, struct usched_carrier *spare,
+		     struct usched_fiber *popped)
+{
+	if (spare)
+		usched_spare_push(spare);
+	if (popped)
+		usched_inbox_push(&worker->pool->inbox, popped);
+}
+
 static void take(struct usched_scheduler *scheduler, struct usched_worker *worker,
 		 struct usched_carrier *carrier)
 {
-	struct usched_carrier *spare = usched_spare_pop(worker);
+	struct usched_carrier *spare = usched_spare_pop(worker), *heir = spare;
 	uint32_t seen = USCHED_REVOKE_NONE;
-	struct usched_fiber *fiber;
+	struct usched_fiber *fiber, *popped = NULL;
 
-	if (!spare) {
+	if (!spare)
 		scheduler->hooks.need_carrier(scheduler);
-		return;
-	}
 	if (!atomic_compare_exchange_strong_explicit(&carrier->revoke, &seen,
 						     USCHED_REVOKE_REQUESTED,
 						     memory_order_acq_rel,
 						     memory_order_acquire)) {	/* [P4] */
-		usched_spare_push(spare);
+		put_back(worker, spare, NULL);
 		return;
 	}
 	USCHED_STEP("requested", carrier);
@@ -89,23 +124,21 @@ static void take(struct usched_scheduler *scheduler, struct usched_worker *worke
 		syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);	/* [P1] */
 	else
 		atomic_thread_fence(memory_order_seq_cst);	/* enter has one, too [P1] */
-	seen = USCHED_REVOKE_REQUESTED;
 	/* While the carrier is in user code it changes neither word, and entering it would find
-	   the request and undo it; so both are still true if the second CAS succeeds. */
+	   the request and undo it; so all are still true if the second CAS succeeds. */
 	if (atomic_load_explicit(&carrier->in_runtime, memory_order_acquire) != 0 ||	/* [P2] */
 	    atomic_load_explicit(&carrier->worker, memory_order_relaxed) != worker ||
-	    !(fiber = atomic_load_explicit(&carrier->current, memory_order_relaxed))) {
-		atomic_compare_exchange_strong_explicit(&carrier->revoke, &seen,
-							USCHED_REVOKE_NONE,
-							memory_order_acq_rel,
-							memory_order_acquire);	/* [P4] */
-		usched_spare_push(spare);
+	    !(fiber = atomic_load_explicit(&carrier->current, memory_order_relaxed)) ||
+	    (!spare && !(heir = stand_in(worker, &popped)))) {
+		withdraw(carrier);
+		put_back(worker, spare, NULL);
 		return;
 	}
+	seen = USCHED_REVOKE_REQUESTED;
 	if (!atomic_compare_exchange_strong_explicit(&carrier->revoke, &seen,
 						     USCHED_REVOKE_TAKEN, memory_order_acq_rel,
 						     memory_order_acquire)) {	/* [P4] */
-		usched_spare_push(spare);
+		put_back(worker, spare, popped);
 		return;
 	}
 	USCHED_STEP("taken", carrier);
@@ -123,7 +156,10 @@ static void take(struct usched_scheduler *scheduler, struct usched_worker *worke
 			      atomic_load_explicit(&worker->taken, memory_order_relaxed) + 1,
 			      memory_order_relaxed);
 	atomic_store_explicit(&worker->mode, USCHED_WORKER_MODE_MOVING, memory_order_relaxed);
-	usched_carrier_give(spare, worker);
+	/* The worker is ours until it is given: so is its `next`. */
+	if (!spare && !popped)
+		usched_swap_next(worker, NULL);
+	usched_carrier_give(heir, worker);
 }
 
 static void look_at(struct usched_scheduler *scheduler, struct usched_worker *worker,

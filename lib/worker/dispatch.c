@@ -10,7 +10,8 @@
 #include "worker/dispatch.h"
 #include "worker/inbox.h"
 
-enum { NEXT_STREAK = 3, FRESH_STREAK = 64, INBOX_EVERY = 61, POLL_EVERY = 64, INBOX_BATCH = 32 };
+enum { NEXT_STREAK = 3, FRESH_STREAK = 64, INBOX_EVERY = 61, POLL_EVERY = 64, INBOX_BATCH = 32,
+       TAKE_BOUND_INBOX = 64 };
 
 static enum usched_ring_kind ring_of(const struct usched_fiber *fiber, enum usched_ring_kind kind)
 {
@@ -192,6 +193,32 @@ void usched_share_next(struct usched_worker *worker)
 		return;
 	usched_queue(worker, fiber, USCHED_RING_FRESH);
 	usched_notify(worker);
+}
+
+/* One of the first `limit` of a queue; the others go to the end of the pool's inbox. */
+#define TAKE_BOUND(limit, pop, pool)							\
+	for (uint32_t left = (limit); left > 0; left--) {				\
+		struct usched_fiber *fiber = (pop);					\
+											\
+		if (!fiber)								\
+			break;								\
+		if (usched_fiber_bound(fiber))						\
+			return fiber;							\
+		usched_inbox_push(&(pool)->inbox, fiber);				\
+	}
+
+struct usched_fiber *usched_take_bound(struct usched_worker *worker)
+{
+	struct usched_pool *pool = worker->pool;
+
+	for (unsigned int kind = 0; kind < USCHED_RING_COUNT; kind++) {
+		struct usched_ring *ring = &worker->rings[kind];
+
+		TAKE_BOUND(usched_ring_length(ring), usched_ring_pop(ring), pool);
+	}
+	TAKE_BOUND(TAKE_BOUND_INBOX, usched_inbox_pop(&worker->mailbox), pool);
+	TAKE_BOUND(TAKE_BOUND_INBOX, usched_inbox_pop(&pool->inbox), pool);
+	return NULL;
 }
 
 bool usched_has_ready(struct usched_worker *worker)

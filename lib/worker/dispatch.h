@@ -114,6 +114,17 @@ void usched_share_next(struct usched_worker *worker);
 /** usched_unpick() - put back what was picked, so that it is the next one again */
 void usched_unpick(struct usched_worker *worker, struct usched_fiber *fiber);
 
+/**
+ * usched_take_bound() - out of the worker's queues, a fiber that has a carrier of its own
+ *
+ * For who finds no spare: nobody else can run on that worker then. What stands before it goes to
+ * the pool's inbox. At most one pass over the queues.
+ *
+ * Return:	a fiber the caller now owns; NULL: none was seen
+ * Callable from: the owner, or a thief; inside the runtime
+ */
+struct usched_fiber *usched_take_bound(struct usched_worker *worker);
+
 /** usched_has_ready() - a peek: would usched_pick() find somebody? Callable from: anywhere. */
 bool usched_has_ready(struct usched_worker *worker);
 
