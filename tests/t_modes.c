@@ -516,8 +516,8 @@ static void *computes_in_sections(void *argument)
 	uintptr_t wrong = 0;
 
 	while (section_ticks() < 20) {
+		uint64_t seen, dispatches;
 		unsigned int before;
-		uint64_t seen;
 
 		wrong += usched_preempt_disable() != 0;
 		wrong += usched_preempt_disable() != 0;
@@ -527,8 +527,11 @@ static void *computes_in_sections(void *argument)
 			;
 		wrong += usched_preempt_enable() != 0;
 		wrong += atomic_load(&sibling_turns) != before;
-		wrong += usched_preempt_enable() != 0;	/* a tick came: the sibling has its turn */
-		wrong += atomic_load(&sibling_turns) == before;
+		dispatches = atomic_load(&worker()->counters.dispatches);
+		/* A tick came: the sibling has its turn. It may have been stopped right before
+		   its yield, so it is the dispatches that tell: its own, and ours. */
+		wrong += usched_preempt_enable() != 0;
+		wrong += atomic_load(&worker()->counters.dispatches) < dispatches + 2;
 	}
 	wrong += usched_preempt_enable() != -EPERM;
 	atomic_store(&enough, true);
@@ -695,8 +698,13 @@ static void *spins_until_off_tick(void *argument)
 {
 	_Atomic uint64_t *turns = argument;
 
-	while (off_ticks() == 0)
-		turn(turns);
+	/* Alone it needs no tick, and there may be none left from the other one: then that goes
+	   first, again. */
+	while (off_ticks() == 0) {
+		for (unsigned int i = 0; i < 100000 && off_ticks() == 0; i++)
+			turn(turns);
+		usched_yield();
+	}
 	return NULL;
 }
 
