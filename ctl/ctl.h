@@ -100,6 +100,9 @@ int ctl_parse(struct ctl *ctl, int argc, char **argv, int *count, char ***argume
  */
 const char *ctl_duration_parse(const char *text, uint64_t *ns);
 
+/** ctl_number_parse() - a whole number; one too large is the largest of its type. 0: it is none */
+int ctl_number_parse(const char *text, uint64_t *value);
+
 /**
  * ctl_target() - open the runtime that PID or PID/N names
  * @verb:	for messages: what was to be done

@@ -111,8 +111,7 @@ const char *ctl_duration_parse(const char *text, uint64_t *ns)
 	return NULL;
 }
 
-/* A whole number; one too large for its type is the largest of it. 0: it is none. */
-static int number_parse(const char *text, uint64_t *value)
+int ctl_number_parse(const char *text, uint64_t *value)
 {
 	uint64_t sum = 0;
 
@@ -136,7 +135,7 @@ int ctl_target(struct ctl *ctl, const char *text, struct usched_client_runtime *
 	size_t length = slash ? (size_t)(slash - text) : strlen(text);
 
 	snprintf(pid_text, sizeof(pid_text), "%.*s", (int)(length < 23 ? length : 23), text);
-	if (!number_parse(pid_text, &pid) || (slash && !number_parse(slash + 1, &number))) {
+	if (!ctl_number_parse(pid_text, &pid) || (slash && !ctl_number_parse(slash + 1, &number))) {
 		snprintf(what, sizeof(what), "cannot use \"%.64s\" as a target", text);
 		return ctl_usage(ctl, what, "a target is a process id, or PID/N for the runtime "
 				 "number N of a process that has several",
@@ -213,7 +212,7 @@ static int set_option(struct ctl *ctl, const struct ctl_option *option, const ch
 		break;
 	case 'c':
 		snprintf(what, sizeof(what), "cannot use --count=%.32s", value);
-		if (!number_parse(value, &ctl->count))
+		if (!ctl_number_parse(value, &ctl->count))
 			return ctl_usage(ctl, what, "it is not a whole number",
 					 "give from 1 to 1000000000");
 		if (!ctl->count || ctl->count > 1000000000)

@@ -181,6 +181,16 @@ struct ctl_word ctl_quantum(uint64_t ns)
 	return word;
 }
 
+struct ctl_word ctl_setting(const struct usched_client_tunable *tunable, uint64_t value)
+{
+	struct ctl_word word;
+
+	if (!value || !(tunable->may & USCHED_CLIENT_MAY_COUNT))
+		return ctl_quantum(value);
+	snprintf(word.text, sizeof(word.text), "%llu", (unsigned long long)value);
+	return word;
+}
+
 struct ctl_word ctl_age(uint64_t since_ns, uint64_t now_ns)
 {
 	struct ctl_word word;

@@ -64,6 +64,8 @@ struct ctl_word {
 
 struct ctl_word ctl_duration(uint64_t ns);	/* 500us, 1.25ms, 2s		*/
 struct ctl_word ctl_quantum(uint64_t ns);	/* the same, and off		*/
+/* of a tunable, as `set` reads it */
+struct ctl_word ctl_setting(const struct usched_client_tunable *tunable, uint64_t value);
 struct ctl_word ctl_age(uint64_t since_ns, uint64_t now_ns); /* 350ms, 2h05m; - for 0 */
 struct ctl_word ctl_rate(uint64_t count, uint64_t elapsed_ns); /* 1234, 12.5	*/
 struct ctl_word ctl_bytes(uint64_t bytes);	/* 256K, 8M			*/

@@ -11,7 +11,6 @@
 
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -51,16 +50,6 @@ static const char *words_of(const struct usched_client_tunable *tunable)
 	}
 }
 
-static struct ctl_word text_of(const struct usched_client_tunable *tunable, uint64_t value)
-{
-	struct ctl_word word;
-
-	if (!value || !(tunable->may & USCHED_CLIENT_MAY_COUNT))
-		return ctl_quantum(value);
-	snprintf(word.text, sizeof(word.text), "%llu", (unsigned long long)value);
-	return word;
-}
-
 static bool parse_word(const struct usched_client_tunable *tunable, const char *text,
 		       uint64_t *value)
 {
@@ -73,17 +62,6 @@ static bool parse_word(const struct usched_client_tunable *tunable, const char *
 	else
 		return false;
 	return true;
-}
-
-/* NULL, or what is wrong with it. */
-static const char *parse_count(const char *text, uint64_t *value)
-{
-	char *end;
-
-	if (*text < '0' || *text > '9')
-		return "it is no whole number";
-	*value = strtoull(text, &end, 10);	/* one too large is the largest: out of range */
-	return *end ? "it is no whole number" : NULL;
 }
 
 static int parse(struct ctl *ctl, const char *text, struct wish *wish)
@@ -106,8 +84,10 @@ static int parse(struct ctl *ctl, const char *text, struct wish *wish)
 	if (parse_word(tunable, equals + 1, &wish->value))
 		return 0;
 	counts = tunable->may & USCHED_CLIENT_MAY_COUNT;
-	wrong = counts ? parse_count(equals + 1, &wish->value) :
-		ctl_duration_parse(equals + 1, &wish->value);
+	if (counts)
+		wrong = ctl_number_parse(equals + 1, &wish->value) ? NULL : "it is no whole number";
+	else
+		wrong = ctl_duration_parse(equals + 1, &wish->value);
 	if (wrong) {
 		snprintf(hint, sizeof(hint), "give %s%s: %s=%s", words_of(tunable), counts ?
 			 "a whole number" : "a number with one of the units ns, us, ms, s", key,
@@ -120,7 +100,7 @@ static int parse(struct ctl *ctl, const char *text, struct wish *wish)
 		snprintf(why, sizeof(why), "a %s of %.32s is out of range",
 			 !strncmp(key, "quantum", 7) ? "quantum" : key, equals + 1);
 		snprintf(hint, sizeof(hint), "give %sfrom %s to %s", words_of(tunable),
-			 text_of(tunable, tunable->least).text, text_of(tunable, tunable->most).text);
+			 ctl_setting(tunable, tunable->least).text, ctl_setting(tunable, tunable->most).text);
 		return ctl_error(ctl, CTL_RANGE, NULL, what, why, hint);
 	}
 	return 0;
@@ -147,9 +127,9 @@ static void put_json(const struct usched_client_info *info, const struct wish *w
 	ctl_json_number(object, "runtime", info->number);
 	ctl_json_text(object, "name", info->name);
 	ctl_json_text(object, "key", tunable->key);
-	ctl_json_text(object, "old", text_of(tunable, setting->old_value).text);
-	ctl_json_text(object, "new", text_of(tunable, setting->new_value).text);
-	ctl_json_text(object, "effective", text_of(tunable, setting->effective_value).text);
+	ctl_json_text(object, "old", ctl_setting(tunable, setting->old_value).text);
+	ctl_json_text(object, "new", ctl_setting(tunable, setting->new_value).text);
+	ctl_json_text(object, "effective", ctl_setting(tunable, setting->effective_value).text);
 	put_ns(object, "old_ns", tunable, setting->old_value);
 	put_ns(object, "new_ns", tunable, setting->new_value);
 	put_ns(object, "effective_ns", tunable, setting->effective_value);
@@ -205,8 +185,8 @@ static int set_one(struct ctl *ctl, struct usched_client_runtime *runtime, const
 	}
 	printf("%s of %s (%s): %s -> %s -> %s\n", tunable->key,
 	       ctl_runtime(info.pid, info.number).text, info.name,
-	       text_of(tunable, setting.old_value).text, text_of(tunable, setting.new_value).text,
-	       text_of(tunable, setting.effective_value).text);
+	       ctl_setting(tunable, setting.old_value).text, ctl_setting(tunable, setting.new_value).text,
+	       ctl_setting(tunable, setting.effective_value).text);
 	if (setting.clamped_by[0])
 		printf("limited by %s\n", setting.clamped_by);
 	if (dry_run)

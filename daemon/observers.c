@@ -127,7 +127,6 @@ static int reply_set(struct daemon *daemon, struct observer *observer, struct cl
 		     const struct usched_message_set *request)
 {
 	union usched_message_any reply;
-	struct usched_message_set_reply *set = &reply.set_reply;
 	uint32_t serial = request->header.serial;
 	uint64_t value = request->value, floor_ns = client->quantum_floor_ns, old, fiber;
 	struct usched_grant *grant = usched_segment_grant(&client->grant);
@@ -146,12 +145,7 @@ static int reply_set(struct daemon *daemon, struct observer *observer, struct cl
 		return refuse(observer, serial, ERANGE, refusal);
 	old = client->tunables[which];
 	usched_message_init(&reply, USCHED_MESSAGE_SET_REPLY, serial);
-	set->old_value = usched_tunable_effective(which, old, floor_ns);
-	set->new_value = value;
-	set->effective_value = usched_tunable_effective(which, value, floor_ns);
-	if (set->effective_value != value)
-		snprintf(set->clamped_by, sizeof(set->clamped_by), "%s",
-			 "10 times the cost of a tick here");
+	usched_tunable_answer(which, old, value, floor_ns, &reply.set_reply);
 	if (!request->dry_run) {
 		client->tunables[which] = value;
 		usched_grant_store(grant, NULL, client->tunables);
@@ -161,7 +155,7 @@ static int reply_set(struct daemon *daemon, struct observer *observer, struct cl
 		    usched_tunable_format(which, old, from, sizeof(from)),
 		    usched_tunable_format(which, value, to, sizeof(to)));
 	}
-	set->generation = grant->tunables.generation;
+	reply.set_reply.generation = grant->tunables.generation;
 	if (!request->dry_run)
 		client_doorbell(daemon, client);
 	return usched_message_send(observer->socket, &reply, NULL, 0);

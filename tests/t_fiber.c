@@ -219,18 +219,6 @@ static void *note(void *argument)
 	return NULL;
 }
 
-/* The one that runs the fibers of a runtime with one worker. */
-static struct usched_worker *first_granted(struct usched_runtime *runtime)
-{
-	struct usched_scheduler *scheduler = &runtime->scheduler;
-
-	for (uint32_t i = 0; i < scheduler->worker_count; i++) {
-		if (atomic_load(&scheduler->workers[i].mode) != USCHED_WORKER_MODE_DORMANT)
-			return &scheduler->workers[i];
-	}
-	return &scheduler->workers[0];
-}
-
 static bool settled;
 
 /* Each 10 ms one fiber of every class gets a turn whatever waits. Without such a turn on its way at
@@ -275,7 +263,7 @@ static void higher_priority_runs_first(void)
 		memset(order, 0, sizeof(order));
 		atomic_store(&order_count, 0);
 		CU_ASSERT_EQUAL(usched_spawn(runtime, &id, spawns_by_priority,
-					     first_granted(runtime), &never), 0);
+					     &runtime->scheduler.workers[0], &never), 0);
 		CU_ASSERT_EQUAL(usched_join(id, NULL, SOON), 0);
 		CU_ASSERT_EQUAL(strlen(order), 3);
 	} while (!settled && ++rounds < 10000);

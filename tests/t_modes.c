@@ -925,102 +925,71 @@ static void who_is_alone_takes_no_ticks(void)
 	stop();
 }
 
-/* The worker that the runtime was granted, for a look at its words. */
-static struct usched_worker *the_worker(struct usched_runtime *one)
-{
-	struct usched_scheduler *scheduler = &one->scheduler;
-
-	for (uint32_t i = 0; i < scheduler->worker_count; i++) {
-		if (atomic_load(&scheduler->workers[i].mode) != USCHED_WORKER_MODE_DORMANT)
-			return &scheduler->workers[i];
-	}
-	return &scheduler->workers[0];
-}
-
-static bool quantum_comes_to(struct usched_worker *worker, uint64_t least_ns, uint64_t most_ns)
+static bool quantum_comes_to(uint64_t least_ns, uint64_t most_ns)
 {
 	uint64_t end_ns = usched_after(UINT64_C(20000000000)), quantum_ns;
 
 	do {
 		usched_sleep_until(usched_after(1000000));
-		quantum_ns = atomic_load(&worker->quanta_ns[USCHED_PRIORITY_NORMAL]);
+		quantum_ns = atomic_load(&worker()->quanta_ns[USCHED_PRIORITY_NORMAL]);
 	} while ((quantum_ns < least_ns || quantum_ns > most_ns) && usched_now() < end_ns);
 	return quantum_ns >= least_ns && quantum_ns <= most_ns;
-}
-
-static _Atomic bool loops_end;
-
-static void *loops(void *argument)
-{
-	while (!atomic_load_explicit(&loops_end, memory_order_relaxed))
-		;
-	return argument;
 }
 
 /* Ten milliseconds among four is 2.5 each; among one alone all ten; never below the least. */
 static void an_automatic_quantum_follows_the_queue(void)
 {
-	struct usched_runtime_options options = USCHED_RUNTIME_OPTIONS_INIT;
-	struct usched_worker *worker;
+	static _Atomic uint64_t turns;
 	usched_fiber_t ids[4];
 
-	options.workers = 1;
-	options.quantum_ns = USCHED_QUANTUM_AUTO;
-	options.flags = USCHED_RUNTIME_EMBEDDED;
-	CU_ASSERT_EQUAL_FATAL(usched_runtime_create(&runtime, &options), 0);
-	worker = the_worker(runtime);
-	atomic_store(&loops_end, false);
-	CU_ASSERT(quantum_comes_to(worker, 10000000, 10000000));
+	start(USCHED_QUANTUM_AUTO, USCHED_WAKEUP_DEFAULT, USCHED_BUDGET_DEFAULT);
+	atomic_store(&enough, false);
+	CU_ASSERT(quantum_comes_to(10000000, 10000000));
 	for (unsigned int i = 0; i < 4; i++)
-		CU_ASSERT_EQUAL(usched_spawn(runtime, &ids[i], loops, NULL, NULL), 0);
-	CU_ASSERT(quantum_comes_to(worker, 2000000, 4000000));
+		CU_ASSERT_EQUAL(usched_spawn(runtime, &ids[i], spins, &turns, NULL), 0);
+	CU_ASSERT(quantum_comes_to(2000000, 4000000));
 	CU_ASSERT_EQUAL(usched_runtime_tune(runtime, "auto_min", 5000000), 0);
-	CU_ASSERT(quantum_comes_to(worker, 5000000, 5000000));
-	atomic_store(&loops_end, true);
+	CU_ASSERT(quantum_comes_to(5000000, 5000000));
+	atomic_store(&enough, true);
 	for (unsigned int i = 0; i < 4; i++)
 		CU_ASSERT_EQUAL(usched_join(ids[i], NULL, SOON), 0);
 	/* It lengthens as the monitor sees the queue empty: somebody has to run meanwhile. */
-	atomic_store(&loops_end, false);
-	CU_ASSERT_EQUAL(usched_spawn(runtime, &ids[0], loops, NULL, NULL), 0);
-	CU_ASSERT(quantum_comes_to(worker, 10000000, 10000000));
-	CU_ASSERT(atomic_load(&worker->automatic_changes) >= 2);
-	atomic_store(&loops_end, true);
+	atomic_store(&enough, false);
+	CU_ASSERT_EQUAL(usched_spawn(runtime, &ids[0], spins, &turns, NULL), 0);
+	CU_ASSERT(quantum_comes_to(10000000, 10000000));
+	CU_ASSERT(atomic_load(&worker()->automatic_changes) >= 2);
+	atomic_store(&enough, true);
 	CU_ASSERT_EQUAL(usched_join(ids[0], NULL, SOON), 0);
-	CU_ASSERT_EQUAL(usched_runtime_destroy(runtime, SOON), 0);
+	stop();
 }
 
 static void quanta_are_tuned_at_every_level(void)
 {
-	struct usched_runtime_options options = USCHED_RUNTIME_OPTIONS_INIT;
-	struct usched_worker *worker;
 	char node[32];
 
-	options.workers = 1;
-	options.flags = USCHED_RUNTIME_EMBEDDED;
-	CU_ASSERT_EQUAL_FATAL(usched_runtime_create(&runtime, &options), 0);
-	worker = the_worker(runtime);
-	snprintf(node, sizeof(node), "quantum.node%u", worker->node);
+	start(USCHED_QUANTUM_DEFAULT, USCHED_WAKEUP_DEFAULT, USCHED_BUDGET_DEFAULT);
+	snprintf(node, sizeof(node), "quantum.node%u", worker()->node);
 	CU_ASSERT_EQUAL(usched_runtime_tune(runtime, "quantum", 20000000), 0);
-	CU_ASSERT(quantum_comes_to(worker, 20000000, 20000000));
+	CU_ASSERT(quantum_comes_to(20000000, 20000000));
 	CU_ASSERT_EQUAL(usched_runtime_tune(runtime, node, 30000000), 0);
-	CU_ASSERT(quantum_comes_to(worker, 30000000, 30000000));
+	CU_ASSERT(quantum_comes_to(30000000, 30000000));
 	CU_ASSERT_EQUAL(usched_runtime_tune(runtime, "quantum.normal", 40000000), 0);
-	CU_ASSERT(quantum_comes_to(worker, 40000000, 40000000));
-	CU_ASSERT_EQUAL(atomic_load(&worker->quanta_ns[USCHED_PRIORITY_HIGH]), 30000000);
+	CU_ASSERT(quantum_comes_to(40000000, 40000000));
+	CU_ASSERT_EQUAL(atomic_load(&worker()->quanta_ns[USCHED_PRIORITY_HIGH]), 30000000);
 	CU_ASSERT_EQUAL(usched_runtime_tune(runtime, "quantum.normal", USCHED_QUANTUM_DEFAULT), 0);
-	CU_ASSERT(quantum_comes_to(worker, 30000000, 30000000));
+	CU_ASSERT(quantum_comes_to(30000000, 30000000));
 	CU_ASSERT_EQUAL(usched_runtime_tune(runtime, "budget", 5), 0);
 	CU_ASSERT_EQUAL(usched_runtime_tune(runtime, "quantum.high", USCHED_QUANTUM_OFF), 0);
 	CU_ASSERT_EQUAL(usched_runtime_tune(runtime, node, USCHED_QUANTUM_DEFAULT), 0);
-	CU_ASSERT(quantum_comes_to(worker, 20000000, 20000000));
-	CU_ASSERT_EQUAL(atomic_load(&worker->quanta_ns[USCHED_PRIORITY_HIGH]), USCHED_QUANTUM_OFF);
+	CU_ASSERT(quantum_comes_to(20000000, 20000000));
+	CU_ASSERT_EQUAL(atomic_load(&worker()->quanta_ns[USCHED_PRIORITY_HIGH]), USCHED_QUANTUM_OFF);
 	CU_ASSERT_EQUAL(atomic_load(&runtime->scheduler.budget), 5);
 	CU_ASSERT_EQUAL(usched_runtime_tune(runtime, "quantun", 1000000), -EINVAL);
 	CU_ASSERT_EQUAL(usched_runtime_tune(runtime, "quantum.fiber1", 1000000), -EINVAL);
 	CU_ASSERT_EQUAL(usched_runtime_tune(runtime, "quantum.node16", 1000000), -EINVAL);
 	CU_ASSERT_EQUAL(usched_runtime_tune(runtime, "quantum", USCHED_QUANTUM_DEFAULT), -ERANGE);
 	CU_ASSERT_EQUAL(usched_runtime_tune(runtime, "wakeup", 1), -ERANGE);
-	CU_ASSERT_EQUAL(usched_runtime_destroy(runtime, SOON), 0);
+	stop();
 }
 
 int main(void)

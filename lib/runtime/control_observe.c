@@ -193,7 +193,6 @@ static int reply_set(struct usched_control *control, int socket,
 	uint64_t generation = usched_segment_grant(&control->pair.grant)->tunables.generation;
 	char refusal[USCHED_WIRE_TEXT_BYTES];
 	int tunable = usched_tunable_find(request->key, sizeof(request->key), &fiber);
-	struct usched_message_set_reply *set = &reply.set_reply;
 
 	if (tunable != USCHED_TUNABLE_FIBER && !usched_control_is_arbiter(control)) {
 		usched_message_error(&reply, serial, EBUSY,
@@ -221,13 +220,8 @@ static int reply_set(struct usched_control *control, int socket,
 		if (!request->dry_run)
 			generation = usched_control_tune(control, (unsigned int)tunable, value);
 	}
-	set->old_value = usched_tunable_effective((unsigned int)tunable, old, floor_ns);
-	set->new_value = value;
-	set->effective_value = usched_tunable_effective((unsigned int)tunable, value, floor_ns);
-	if (set->effective_value != value)
-		strncpy(set->clamped_by, "10 times the cost of a tick here",
-			sizeof(set->clamped_by) - 1);
-	set->generation = generation;
+	usched_tunable_answer((unsigned int)tunable, old, value, floor_ns, &reply.set_reply);
+	reply.set_reply.generation = generation;
 	return usched_message_send(socket, &reply, NULL, 0);
 }
 

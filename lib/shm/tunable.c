@@ -159,6 +159,17 @@ uint64_t usched_tunable_effective(unsigned int tunable, uint64_t value, uint64_t
 	       floor_ns : value;
 }
 
+void usched_tunable_answer(unsigned int tunable, uint64_t old, uint64_t value, uint64_t floor_ns,
+			   struct usched_message_set_reply *reply)
+{
+	reply->old_value = usched_tunable_effective(tunable, old, floor_ns);
+	reply->new_value = value;
+	reply->effective_value = usched_tunable_effective(tunable, value, floor_ns);
+	if (reply->effective_value != value)
+		strncpy(reply->clamped_by, "10 times the cost of a tick here",
+			sizeof(reply->clamped_by) - 1);
+}
+
 char *usched_tunable_format(unsigned int tunable, uint64_t value, char *buffer, size_t bytes)
 {
 	struct usched_format text;

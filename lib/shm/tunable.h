@@ -24,7 +24,7 @@
 
 #include <usched/usched.h>
 
-#include "shm/layout.h"
+#include "shm/wire.h"
 
 enum usched_tunable {
 	USCHED_TUNABLE_QUANTUM,
@@ -81,6 +81,10 @@ bool usched_tunable_check(unsigned int tunable, uint64_t value, uint64_t floor_n
 
 /** usched_tunable_effective() - what a runtime with that floor makes of it */
 uint64_t usched_tunable_effective(unsigned int tunable, uint64_t value, uint64_t floor_ns);
+
+/** usched_tunable_answer() - what SET replies, but for the generation, which stays */
+void usched_tunable_answer(unsigned int tunable, uint64_t old, uint64_t value, uint64_t floor_ns,
+			   struct usched_message_set_reply *reply);
 
 /** usched_tunable_format() - a value as the tool prints and reads it: 2ms, off, auto, default, 100 */
 char *usched_tunable_format(unsigned int tunable, uint64_t value, char *buffer, size_t bytes);

@@ -195,30 +195,31 @@ void usched_share_next(struct usched_worker *worker)
 	usched_notify(worker);
 }
 
-/* One of the first `limit` of a queue; the others go to the end of the pool's inbox. */
-#define TAKE_BOUND(limit, pop, pool)							\
-	for (uint32_t left = (limit); left > 0; left--) {				\
-		struct usched_fiber *fiber = (pop);					\
-											\
-		if (!fiber)								\
-			break;								\
-		if (usched_fiber_bound(fiber))						\
-			return fiber;							\
-		usched_inbox_push(&(pool)->inbox, fiber);				\
-	}
+/* The fiber, if it is bound; one that is not goes to the end of the pool's inbox. NULL is fine. */
+static struct usched_fiber *keep_bound(struct usched_pool *pool, struct usched_fiber *fiber)
+{
+	if (!fiber || usched_fiber_bound(fiber))
+		return fiber;
+	usched_inbox_push(&pool->inbox, fiber);
+	return NULL;
+}
 
 struct usched_fiber *usched_take_bound(struct usched_worker *worker)
 {
 	struct usched_pool *pool = worker->pool;
+	struct usched_fiber *found = NULL;
 
 	for (unsigned int kind = 0; kind < USCHED_RING_COUNT; kind++) {
 		struct usched_ring *ring = &worker->rings[kind];
 
-		TAKE_BOUND(usched_ring_length(ring), usched_ring_pop(ring), pool);
+		for (uint32_t left = usched_ring_length(ring); !found && left > 0; left--)
+			found = keep_bound(pool, usched_ring_pop(ring));
 	}
-	TAKE_BOUND(TAKE_BOUND_INBOX, usched_inbox_pop(&worker->mailbox), pool);
-	TAKE_BOUND(TAKE_BOUND_INBOX, usched_inbox_pop(&pool->inbox), pool);
-	return NULL;
+	for (unsigned int left = TAKE_BOUND_INBOX; !found && left > 0; left--)
+		found = keep_bound(pool, usched_inbox_pop(&worker->mailbox));
+	for (unsigned int left = TAKE_BOUND_INBOX; !found && left > 0; left--)
+		found = keep_bound(pool, usched_inbox_pop(&pool->inbox));
+	return found;
 }
 
 bool usched_has_ready(struct usched_worker *worker)
