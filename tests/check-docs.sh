@@ -3,8 +3,8 @@
 #
 # Proves that the documents are true where a program can tell: the program in README.md is
 # examples/hello.c, each file and folder that a document names is there, usched(7) lists exactly the
-# environment variables that the code reads, the libraries that are asked for are used, and each file
-# has its licence line. Runs from anywhere, without arguments.
+# environment variables that the code reads, the libraries that are asked for are used, a case that
+# skips itself is listed in tests/skips.txt, and each file has its licence line. Runs from anywhere, without arguments.
 set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -69,6 +69,33 @@ for library in $(sed -n 's/^PKG_CHECK_MODULES(\[\([A-Z]*\)\].*/\1/p' configure.a
 	fi
 done
 verdict libraries_are_used
+
+# What a case says when it skips itself must be expected, or it fails where nobody has built yet. A
+# skip in a helper has its case's name elsewhere, so any case of its program will do.
+for program in tests/t_*.c; do
+	name=$(basename "$program" .c)
+	awk '
+		/^static void [a-z_0-9]+\(void\)$/ { sub(/\(void\)/, "", $3); function_name = $3 }
+		/^[ \t]+\{ "[a-z_0-9]+",/ { split($0, part, "\""); is_case[part[2]] = 1 }
+		$0 !~ /"never:/ && match($0, /USCHED_SKIP\("[a-z-]+:/) {
+			label[++count] = substr($0, RSTART + 13, RLENGTH - 14)
+			where[count] = function_name
+		}
+		END {
+			for (i = 1; i <= count; i++)
+				print (where[i] in is_case ? where[i] : "*"), label[i]
+		}' "$program" | sort -u > "$scratch/skips"
+	while read -r function label; do
+		if ! awk -v program="$name" -v function_name="$function" -v label="$label" '
+			$1 ~ /^#/ { next }
+			($1 == program || $1 == "*") && $3 == label &&
+			($2 == function_name || $2 == "*" || function_name == "*") { found = 1 }
+			END { exit !found }' tests/skips.txt; then
+			echo "$name $function skips with \"$label\", which tests/skips.txt does not expect" >> "$errors"
+		fi
+	done < "$scratch/skips"
+done
+verdict skips_are_expected
 
 # By name, so that what a build leaves in the tree does not count.
 find ./*.md configure.ac Makefile.am quickstart bench ctl daemon examples include lib man scripts \
