@@ -43,14 +43,13 @@ wrong()
 	echo "$*" >> "$scratch/wrong"
 }
 
-# expect CODE TEXT ARGUMENTS...: exit code, and a text in what it printed (out or err).
-expect()
+# judge CODE GOT TEXT ARGUMENTS...: what schedctl left in out and err, and its exit code.
+judge()
 {
 	code=$1
-	text=$2
-	shift 2
-	schedctl "$@" > "$scratch/out" 2> "$scratch/err"
-	got=$?
+	got=$2
+	text=$3
+	shift 3
 	if [ "$got" != "$code" ]; then
 		wrong "schedctl $*: exit code $got, not $code: $(cat "$scratch/out" "$scratch/err")"
 	fi
@@ -59,17 +58,29 @@ expect()
 	fi
 }
 
+# expect CODE TEXT ARGUMENTS...: exit code, and a text in what it printed (out or err).
+expect()
+{
+	wanted=$1
+	text=$2
+	shift 2
+	schedctl "$@" > "$scratch/out" 2> "$scratch/err"
+	judge "$wanted" $? "$text" "$@"
+}
+
 # expect_list TEXT ARGUMENTS...: as expect 0; a runtime of somebody else on this machine, which cannot
-# be read and makes the list a part of it, is no fault of ours.
+# be read and makes the list a part of it, is no fault of ours: then the exit code is 1.
 expect_list()
 {
 	text=$1
 	shift
+	schedctl list "$@" > "$scratch/out" 2> "$scratch/err"
+	got=$?
 	code=0
-	if schedctl list "$@" 2>&1 | grep -qE -e 'could not be read|"unreadable":[1-9]'; then
+	if cat "$scratch/out" "$scratch/err" | grep -qE -e 'could not be read|"unreadable":[1-9]'; then
 		code=1
 	fi
-	expect "$code" "$text" list "$@"
+	judge "$code" "$got" "$text" list "$@"
 }
 
 # refuse CODE TEXT ARGUMENTS...: as expect; nothing on stdout, and on stderr what, why and what to do;
