@@ -93,7 +93,7 @@ static unsigned char *slot(struct usched_channel *channel, size_t at)
 }
 
 /* The first of a list who has not timed out, claimed. The waiter stays valid under the lock. */
-static struct usched_waiter *claim_first(struct usched_list *list, enum usched_wait_state reason,
+static inline struct usched_waiter *claim_first(struct usched_list *list, enum usched_wait_state reason,
 					 struct usched_claimed *claimed)
 {
 	while (!usched_list_empty(list)) {
@@ -109,7 +109,7 @@ static struct usched_waiter *claim_first(struct usched_list *list, enum usched_w
 }
 
 /* Wait in a list; the lock is held, and released on return. */
-static int wait_in(struct usched_channel *channel, struct usched_carrier **carrier,
+static inline int wait_in(struct usched_channel *channel, struct usched_carrier **carrier,
 		   struct usched_list *list, void *data, uint64_t deadline_ns)
 {
 	struct usched_waiter own, *waiter = usched_waiter_of(*carrier, &own);

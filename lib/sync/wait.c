@@ -7,7 +7,7 @@
 #include "base/futex.h"
 #include "sync/wait.h"
 
-int usched_wait_check(struct usched_carrier *carrier, uint64_t deadline_ns)
+int usched_wait_check_slowly(struct usched_carrier *carrier, uint64_t deadline_ns)
 {
 	if (deadline_ns == USCHED_NOW)
 		return -EAGAIN;
@@ -18,7 +18,7 @@ int usched_wait_check(struct usched_carrier *carrier, uint64_t deadline_ns)
 	return 0;
 }
 
-static enum usched_wait_state wait_as_thread(struct usched_waiter *waiter,
+enum usched_wait_state usched_wait_as_thread(struct usched_waiter *waiter,
 					     struct usched_spinlock *lock)
 {
 	uint64_t deadline_ns = atomic_load_explicit(&waiter->deadline_ns, memory_order_relaxed);
@@ -40,20 +40,9 @@ static enum usched_wait_state wait_as_thread(struct usched_waiter *waiter,
 	return usched_waiter_reason(waiter);
 }
 
-enum usched_wait_state usched_wait(struct usched_carrier **carrier, struct usched_waiter *waiter,
-				   struct usched_spinlock *lock)
-{
-	if (!*carrier)
-		return wait_as_thread(waiter, lock);
-	*carrier = usched_park(*carrier, lock, NULL, NULL);
-	return usched_waiter_reason(waiter);
-}
-
-int usched_wait_error(enum usched_wait_state reason, int closed)
+int usched_wait_failure(enum usched_wait_state reason, int closed)
 {
 	switch (reason) {
-	case USCHED_WAIT_VALUE:
-		return 0;
 	case USCHED_WAIT_CLOSED:
 		return closed;
 	case USCHED_WAIT_CANCELED:

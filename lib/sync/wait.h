@@ -42,7 +42,19 @@ static inline struct usched_waiter *usched_waiter_of(struct usched_carrier *carr
  *		for the timer
  * Callable from: inside the runtime; takes the timers' lock
  */
-int usched_wait_check(struct usched_carrier *carrier, uint64_t deadline_ns);
+int usched_wait_check_slowly(struct usched_carrier *carrier, uint64_t deadline_ns);
+
+static inline int usched_wait_check(struct usched_carrier *carrier, uint64_t deadline_ns)
+{
+	if (__builtin_expect(carrier && deadline_ns == USCHED_FOREVER &&
+			     usched_on_own_stack(carrier), 1))
+		return 0;
+	return usched_wait_check_slowly(carrier, deadline_ns);
+}
+
+/** usched_wait_as_thread() - usched_wait() of a plain thread */
+enum usched_wait_state usched_wait_as_thread(struct usched_waiter *waiter,
+					     struct usched_spinlock *lock);
 
 /**
  * usched_wait() - sleep until somebody claims the waiter, or its deadline
@@ -52,11 +64,25 @@ int usched_wait_check(struct usched_carrier *carrier, uint64_t deadline_ns);
  * Return:	the reason
  * May switch:	yes
  */
-enum usched_wait_state usched_wait(struct usched_carrier **carrier, struct usched_waiter *waiter,
-				   struct usched_spinlock *lock);
+static inline enum usched_wait_state usched_wait(struct usched_carrier **carrier,
+						 struct usched_waiter *waiter,
+						 struct usched_spinlock *lock)
+{
+	if (__builtin_expect(!*carrier, 0))
+		return usched_wait_as_thread(waiter, lock);
+	*carrier = usched_park(*carrier, lock, NULL, NULL);
+	return usched_waiter_reason(waiter);
+}
 
-/** usched_wait_error() - 0 or -errno for a reason; closed gives @closed */
-int usched_wait_error(enum usched_wait_state reason, int closed);
+/** usched_wait_failure() - the -errno of a wait that did not end with a value; closed gives @closed */
+int usched_wait_failure(enum usched_wait_state reason, int closed);
+
+/** usched_wait_error() - the same, and 0 for a value */
+static inline int usched_wait_error(enum usched_wait_state reason, int closed)
+{
+	return __builtin_expect(reason == USCHED_WAIT_VALUE, 1) ? 0 :
+	       usched_wait_failure(reason, closed);
+}
 
 /** usched_find_locked() - the fiber of a handle, with its lock; NULL: there is none. Inside the runtime. */
 struct usched_fiber *usched_find_locked(uint64_t id, struct usched_scheduler **scheduler);
