@@ -177,6 +177,7 @@ static struct usched_fiber *pick_own(struct usched_worker *worker, enum usched_p
 }
 
 /* What the own queues did not have. */
+__attribute__((noinline))
 static struct usched_fiber *pick_inbox(struct usched_worker *worker, enum usched_priority least)
 {
 	return take_inboxes(worker) ? pick_ring(worker, least) : NULL;
@@ -444,15 +445,21 @@ static struct usched_carrier *leave_fiber(struct usched_carrier *carrier, enum u
 	return carrier;
 }
 
-/* What to run when the current fiber leaves; NULL sends it to the loop. */
-static struct usched_fiber *next_after(struct usched_carrier *carrier)
+/* What to run when the current fiber leaves; NULL sends it to the loop. Polling wakes fibers, and must
+   not meet a lock that the caller holds: then the loop polls instead. */
+static struct usched_fiber *next_after(struct usched_carrier *carrier, bool locked)
 {
 	struct usched_worker *worker = usched_owned(carrier);
 
 	if (atomic_load_explicit(&worker->revoked, memory_order_relaxed))
 		return NULL;		/* the loop gives the CPU back */
-	if (poll_is_due(worker))
+	if (poll_is_due(worker)) {
+		if (locked) {
+			atomic_store_explicit(&worker->poll_due, true, memory_order_relaxed);
+			return NULL;
+		}
 		usched_poll(carrier, 0);
+	}
 	return usched_pick(worker);
 }
 
@@ -480,7 +487,7 @@ bool usched_yield_from(struct usched_carrier *carrier)
 
 	if (!usched_on_own_stack(carrier))
 		return false;
-	next = next_after(carrier);
+	next = next_after(carrier, false);
 	usched_count(&worker->counters.yields);
 	if (!next && !atomic_load_explicit(&worker->revoked, memory_order_relaxed)) {
 		carrier->budget = atomic_load_explicit(&carrier->scheduler->budget,
@@ -571,20 +578,7 @@ struct usched_carrier *usched_park(struct usched_carrier *carrier, struct usched
 		atomic_load_explicit(&usched_current(carrier)->waiter.deadline_ns,
 				     memory_order_relaxed);
 	usched_count(&usched_owned(carrier)->counters.parks);
-	/* Polling wakes fibers, and must not meet the lock we hold: the loop polls instead. */
-	return leave_fiber(carrier, USCHED_AFTER_PARK,
-			   lock ? usched_pick_locked(carrier) : next_after(carrier));
-}
-
-struct usched_fiber *usched_pick_locked(struct usched_carrier *carrier)
-{
-	struct usched_worker *worker = usched_owned(carrier);
-
-	if (atomic_load_explicit(&worker->revoked, memory_order_relaxed) || poll_is_due(worker)) {
-		atomic_store_explicit(&worker->poll_due, true, memory_order_relaxed);
-		return NULL;
-	}
-	return usched_pick(worker);
+	return leave_fiber(carrier, USCHED_AFTER_PARK, next_after(carrier, lock != NULL));
 }
 
 void usched_leave_pending(struct usched_carrier *carrier)

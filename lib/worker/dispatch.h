@@ -164,9 +164,6 @@ static inline uint64_t usched_quantum_clamp(const struct usched_scheduler *sched
 void usched_begin_slice(struct usched_carrier *carrier, struct usched_worker *worker,
 			struct usched_fiber *fiber);
 
-/** usched_pick_locked() - usched_pick() by one who holds a lock: polls, if due, are the loop's */
-struct usched_fiber *usched_pick_locked(struct usched_carrier *carrier);
-
 /** usched_yield_from() - the current fiber goes to the end of the queue. False: nobody else is. */
 bool usched_yield_from(struct usched_carrier *carrier);
 
