@@ -31,7 +31,7 @@ typedef void step_switch_function(struct usched_context *save, const struct usch
 void step_switch(struct usched_context *save, const struct usched_context *load,
 		 struct step_registers *registers, step_switch_function *function);
 extern const char step_return[];
-void step_entry(void *seen);
+const struct usched_context *step_entry(void *seen);
 
 /* step_arch.c: single-steps through the switch; a case of t_arch.c. */
 void step_unwinds_at_every_instruction(void);

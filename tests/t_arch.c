@@ -77,7 +77,7 @@ static void native(struct party *self)
 	usched_sanitize_init_native(&self->sanitize);
 }
 
-static void make(struct party *party, void (*entry)(void *), void *argument)
+static void make(struct party *party, usched_arch_entry *entry, void *argument)
 {
 	memset(party, 0, sizeof(*party));
 	party->stack = aligned_alloc(64, STACK_BYTES);
@@ -105,7 +105,7 @@ struct pair {
 	unsigned long limit;
 };
 
-static void count_entry(void *argument)
+static const struct usched_context *count_entry(void *argument)
 {
 	struct pair *pair = argument;
 
@@ -115,6 +115,7 @@ static void count_entry(void *argument)
 		pair->count++;
 		go(&pair->fiber, &pair->main);
 	}
+	return NULL;
 }
 
 /* A million round trips arrive where they should, with the argument given at the start. */
@@ -149,7 +150,7 @@ struct ring_seat {
 	unsigned int index;
 };
 
-static void ring_entry(void *argument)
+static const struct usched_context *ring_entry(void *argument)
 {
 	struct ring_seat seat = *(struct ring_seat *)argument;
 	struct ring *ring = seat.ring;
@@ -163,6 +164,7 @@ static void ring_entry(void *argument)
 		ring->next = (seat.index + 1) % RING;
 		go(self, seat.index + 1 < RING ? &ring->fiber[seat.index + 1] : &ring->main);
 	}
+	return NULL;
 }
 
 /* Sixteen fibers pass the turn on directly, and each knows who it is. */
@@ -220,13 +222,14 @@ static unsigned long switch_and_compare(struct keeper *keeper, struct party *fro
 	return changed;
 }
 
-static void keeper_entry(void *argument)
+static const struct usched_context *keeper_entry(void *argument)
 {
 	struct keeper *keeper = argument;
 
 	arrive(&keeper->fiber);
 	for (uint64_t seed = 1000000;; seed++)
 		keeper->errors += switch_and_compare(keeper, &keeper->fiber, &keeper->main, seed);
+	return NULL;
 }
 
 static void keep_registers(step_switch_function *function)
@@ -319,7 +322,7 @@ static bool fp_equal(const struct fp_words *a, const struct fp_words *b)
 	return a->control == b->control && a->x87 == b->x87;
 }
 
-static void fp_declared_entry(void *argument)
+static const struct usched_context *fp_declared_entry(void *argument)
 {
 	struct fp_case *fp = argument;
 
@@ -333,7 +336,7 @@ static void fp_declared_entry(void *argument)
 	leave(&fp->main);
 }
 
-static void fp_plain_entry(void *argument)
+static const struct usched_context *fp_plain_entry(void *argument)
 {
 	struct fp_case *fp = argument;
 
@@ -369,7 +372,7 @@ static void fp_control_is_kept_apart(void)
 	unmake(&fp.plain);
 }
 
-static void fp_sharing_entry(void *argument)
+static const struct usched_context *fp_sharing_entry(void *argument)
 {
 	struct fp_case *fp = argument;
 
@@ -449,7 +452,7 @@ struct runs {
 	uintptr_t address[64];
 };
 
-static void runs_entry(void *argument);
+static const struct usched_context *runs_entry(void *argument);
 
 /* Fills some stack, so that a new user of it finds something to trip over. */
 static __attribute__((noinline)) void runs_dirty(struct runs *runs)
@@ -461,7 +464,7 @@ static __attribute__((noinline)) void runs_dirty(struct runs *runs)
 	runs->address[runs->count] = (uintptr_t)block;
 }
 
-static void runs_entry(void *argument)
+static const struct usched_context *runs_entry(void *argument)
 {
 	struct runs *runs = argument;
 	struct usched_sanitize old = runs->fiber.sanitize;
@@ -500,7 +503,7 @@ static void start_reuses_the_running_stack(void)
 
 static struct pair other;
 
-static void other_second(void *argument)
+static const struct usched_context *other_second(void *argument)
 {
 	struct party *self = argument;
 
@@ -511,7 +514,7 @@ static void other_second(void *argument)
 
 static struct party other_target;
 
-static void other_first(void *argument)
+static const struct usched_context *other_first(void *argument)
 {
 	(void)argument;
 	arrive(&other.fiber);
@@ -534,13 +537,43 @@ static void start_takes_another_stack(void)
 	unmake(&other_target);
 }
 
-static void returning_entry(void *argument)
+static const struct usched_context *ending_entry(void *argument)
 {
-	arrive(&((struct pair *)argument)->fiber);
+	struct pair *pair = argument;
+
+	arrive(&pair->fiber);
+	pair->count++;
+	if (pair->count % 2)
+		go(&pair->fiber, &pair->main);
+	return &pair->main.context;
 }
 
-/* An entry function that returns stops the process there, and never runs on into nothing. */
-static void a_returning_entry_is_fatal(void)
+/* An entry function leaves by returning whom to continue, right away or after other switches. */
+static void an_entry_may_return_whom_to_continue(void)
+{
+	struct pair pair = { .count = 0 };
+
+	if (USCHED_ASAN || USCHED_TSAN)
+		USCHED_SKIP("sanitizer: it counts the return for the next stack");
+	native(&pair.main);
+	for (unsigned int i = 1; i <= 64; i++) {
+		make(&pair.fiber, ending_entry, &pair);
+		go(&pair.main, &pair.fiber);
+		CU_ASSERT_EQUAL(pair.count, i);
+		if (i % 2)
+			go(&pair.main, &pair.fiber);
+		unmake(&pair.fiber);
+	}
+}
+
+static const struct usched_context *returning_entry(void *argument)
+{
+	arrive(&((struct pair *)argument)->fiber);
+	return NULL;
+}
+
+/* An entry function that returns nobody stops the process there, and never runs on into nothing. */
+static void an_entry_that_returns_nobody_is_fatal(void)
 {
 	int status = 0;
 	pid_t pid;
@@ -601,7 +634,7 @@ static __attribute__((noinline)) void trace_deep(struct trace *trace)
 	trace->end = _Unwind_Backtrace(trace_frame, trace);
 }
 
-static void trace_entry(void *argument)
+static const struct usched_context *trace_entry(void *argument)
 {
 	struct trace *trace = argument;
 
@@ -610,7 +643,7 @@ static void trace_entry(void *argument)
 	leave(&trace->main);
 }
 
-static void trace_started(void *argument)
+static const struct usched_context *trace_started(void *argument)
 {
 	struct trace *trace = argument;
 
@@ -619,7 +652,7 @@ static void trace_started(void *argument)
 	usched_arch_start(trace->fiber.stack, trace->fiber.stack + STACK_BYTES, trace_entry, trace);
 }
 
-static void check_trace(void (*entry)(void *))
+static void check_trace(usched_arch_entry *entry)
 {
 	struct trace trace = { 0 };
 	bool inside = false;
@@ -660,7 +693,7 @@ struct mover {
 };
 
 /* Inlining, merging and keeping across go() are what the accessor must forbid. */
-static void mover_entry(void *argument)
+static const struct usched_context *mover_entry(void *argument)
 {
 	struct mover *mover = argument;
 
@@ -672,6 +705,7 @@ static void mover_entry(void *argument)
 		mover->count++;
 		go(&mover->fiber, test_slot_get());
 	}
+	return NULL;
 }
 
 static void *mover_thread(void *argument)
@@ -805,12 +839,13 @@ struct bench {
 	step_switch_function *function;
 };
 
-static void bench_entry(void *argument)
+static const struct usched_context *bench_entry(void *argument)
 {
 	struct bench *bench = argument;
 
 	for (;;)
 		bench->function(&bench->fiber, &bench->main);
+	return NULL;
 }
 
 static double bench_one(step_switch_function *function)
@@ -854,7 +889,8 @@ static const struct usched_test tests[] = {
 	{ "entry_is_aligned", entry_is_aligned },
 	{ "start_reuses_the_running_stack", start_reuses_the_running_stack },
 	{ "start_takes_another_stack", start_takes_another_stack },
-	{ "a_returning_entry_is_fatal", a_returning_entry_is_fatal },
+	{ "an_entry_may_return_whom_to_continue", an_entry_may_return_whom_to_continue },
+	{ "an_entry_that_returns_nobody_is_fatal", an_entry_that_returns_nobody_is_fatal },
 	{ "back_traces_end_cleanly", back_traces_end_cleanly },
 	{ "unwinding_is_right_at_every_instruction", step_unwinds_at_every_instruction },
 	{ "the_thread_slot_follows_the_thread", the_thread_slot_follows_the_thread },

@@ -59,7 +59,7 @@ __attribute__((noinline)) static unsigned int recurse(unsigned int depth)
 	return recurse(depth - 1) + frame[0];
 }
 
-static void run_out(void *argument)
+static const struct usched_context *run_out(void *argument)
 {
 	usched_sanitize_switch_finish(&fiber_sanitize);
 	*(volatile unsigned int *)argument = recurse(1u << 30);
@@ -67,7 +67,7 @@ static void run_out(void *argument)
 }
 
 /* The kernel cannot push this signal's frame: no address comes with the fault. */
-static void raise_at_the_end(void *argument)
+static const struct usched_context *raise_at_the_end(void *argument)
 {
 	void *low, *top;
 	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
@@ -99,7 +99,7 @@ static void start_hook(void)
 		_exit(90);
 }
 
-static void enter(void (*entry)(void *argument))
+static void enter(usched_arch_entry *entry)
 {
 	static struct usched_overflow_thread thread;
 	static uint32_t slot;

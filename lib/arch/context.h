@@ -83,11 +83,20 @@ void usched_arch_switch(struct usched_context *save, const struct usched_context
 void usched_arch_switch_fp(struct usched_context *save, const struct usched_context *load);
 
 /**
+ * usched_arch_entry - what runs on a new stack
+ *
+ * What it returns is continued, and its own stack is left, as usched_arch_leave() does; NULL is a
+ * trap. Returning is the better way to leave: the CPU has paired the return with the call, so that
+ * the returns of who goes on are predicted. Sanitizers want the call.
+ */
+typedef const struct usched_context *usched_arch_entry(void *argument);
+
+/**
  * usched_arch_context_init() - build the first frame of a new fiber
  * @context:	to be filled; loading it calls @entry
  * @stack_low:	lowest usable byte of the stack
  * @stack_top:	one past its highest usable byte; rounded down to 16
- * @entry:	runs on the new stack; must not return (a trap if it does)
+ * @entry:	runs on the new stack
  * @argument:	given to @entry
  *
  * Takes up to 192 bytes at the top of the stack; the generic variant some KiB, depending on the
@@ -96,7 +105,7 @@ void usched_arch_switch_fp(struct usched_context *save, const struct usched_cont
  * Callable from: any thread.
  */
 void usched_arch_context_init(struct usched_context *context, void *stack_low, void *stack_top,
-			      void (*entry)(void *argument), void *argument);
+			      usched_arch_entry *entry, void *argument);
 
 /**
  * usched_arch_start() - abandon what the current stack holds, and run a function at its top
@@ -111,7 +120,7 @@ void usched_arch_context_init(struct usched_context *context, void *stack_low, v
  *
  * Callable from: fiber.
  */
-_Noreturn void usched_arch_start(void *stack_low, void *stack_top, void (*entry)(void *argument),
+_Noreturn void usched_arch_start(void *stack_low, void *stack_top, usched_arch_entry *entry,
 				 void *argument);
 
 /**

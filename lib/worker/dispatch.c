@@ -602,7 +602,19 @@ void usched_leave_pending(struct usched_carrier *carrier)
 	atomic_store_explicit(&carrier->in_runtime, 0, memory_order_release);	/* [P2] */
 }
 
-void usched_fiber_main(void *argument)
+/* The last thing a fiber does, whose stack @sanitize goes on on: `return end_at(...)`. */
+USCHED_SANITIZE_INLINE const struct usched_context *end_at(const struct usched_context *load,
+							   struct usched_sanitize *sanitize)
+{
+	usched_sanitize_leave_begin(sanitize);
+#if defined(USCHED_SANITIZE_ADDRESS) || defined(USCHED_SANITIZE_THREAD)
+	usched_arch_leave(load);	/* they count even the return for the next stack */
+#else
+	return load;
+#endif
+}
+
+const struct usched_context *usched_fiber_main(void *argument)
 {
 	struct usched_fiber *fiber = argument;
 	struct usched_carrier *carrier = usched_carrier_self_get();
@@ -637,13 +649,11 @@ void usched_fiber_main(void *argument)
 	carrier->after = USCHED_AFTER_EXIT;
 	if (next && !usched_fiber_bound(next)) {
 		make_current(carrier, worker, next);
-		usched_sanitize_leave_begin(&next->sanitize);
-		usched_arch_leave(&next->context);
+		return end_at(&next->context, &next->sanitize);
 	}
 	carrier->handed = next;
 	atomic_store_explicit(&carrier->current, NULL, memory_order_relaxed);
-	usched_sanitize_leave_begin(&carrier->native_sanitize);
-	usched_arch_leave(&carrier->native);
+	return end_at(&carrier->native, &carrier->native_sanitize);
 }
 
 /* The worker goes to the carrier of a fiber that was stopped in mid-run; this one becomes a spare. */

@@ -222,8 +222,8 @@ struct usched_carrier *usched_park(struct usched_carrier *carrier, struct usched
 				   void (*publish)(struct usched_fiber *, uint32_t, void *),
 				   void *argument);
 
-/** usched_fiber_main() - where each fiber begins; the argument is its descriptor */
-void usched_fiber_main(void *fiber);
+/** usched_fiber_main() - where each fiber begins, an usched_arch_entry; the argument is its descriptor */
+const struct usched_context *usched_fiber_main(void *fiber);
 
 /** usched_resume_bound() - a carrier got a worker again and goes on with its bound fiber */
 void usched_resume_bound(struct usched_carrier *carrier, struct usched_fiber *fiber);

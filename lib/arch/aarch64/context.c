@@ -46,7 +46,7 @@ __attribute__((visibility("hidden"))) void usched_arch_first_frame(void);
 __attribute__((visibility("hidden"), used)) _Atomic uint64_t usched_arch_fp_shared = 0;
 
 void usched_arch_context_init(struct usched_context *context, void *stack_low, void *stack_top,
-			      void (*entry)(void *argument), void *argument)
+			      usched_arch_entry *entry, void *argument)
 {
 	uintptr_t top = (uintptr_t)stack_top & ~(uintptr_t)15;
 	struct frame *frame = (struct frame *)(top - sizeof(*frame));

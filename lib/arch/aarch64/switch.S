@@ -172,8 +172,8 @@ function usched_arch_leave
 
 /* _Noreturn void usched_arch_start(void *stack_low, void *stack_top,		*/
 /*                                        x0               x1			*/
-/*                                  void (*entry)(void *argument), void *argument) */
-/*                                         x2                            x3        */
+/*                                  usched_arch_entry *entry, void *argument) */
+/*                                                     x2           x3        */
 	.p2align 4
 function usched_arch_start
 	.cfi_startproc
@@ -205,8 +205,16 @@ function usched_arch_start
 function usched_arch_first_frame
 	bti	c
 	mov	x0, x20
-	blr	x19
-	brk	1			/* entry returned: a bug, never silent	*/
+	blr	x19			/* x0: whom to continue			*/
+	cbz	x0, 1f
+	ldr	x2, [x0]
+	mov	sp, x2			/* from here on: the other stack	*/
+	.cfi_remember_state
+	.cfi_def_cfa_offset FRAME
+	registers_are_stored
+	reload_and_return
+	.cfi_restore_state
+1:	brk	1			/* nobody: a bug, never silent		*/
 	.cfi_endproc
 	.size	usched_arch_first_frame, . - usched_arch_first_frame
 

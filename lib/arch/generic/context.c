@@ -52,11 +52,12 @@ static unsigned int high_half(uintptr_t value)
 static void first_frame(unsigned int entry_high, unsigned int entry_low,
 			unsigned int argument_high, unsigned int argument_low)
 {
-	void (*entry)(void *argument);
+	usched_arch_entry *entry = (usched_arch_entry *)(uintptr_t)join(entry_high, entry_low);
+	const struct usched_context *load = entry(join(argument_high, argument_low));
 
-	entry = (void (*)(void *))(uintptr_t)join(entry_high, entry_low);
-	entry(join(argument_high, argument_low));
-	die("usched: the entry function of a fiber returned; this is a bug\n");
+	if (load)
+		usched_arch_leave(load);
+	die("usched: the entry function of a fiber returned to nobody; this is a bug\n");
 }
 
 static void started_frame(unsigned int entry_high, unsigned int entry_low,
@@ -71,7 +72,7 @@ static void started_frame(unsigned int entry_high, unsigned int entry_low,
 typedef void frame_function(unsigned int, unsigned int, unsigned int, unsigned int);
 
 static void build(ucontext_t *machine, void *stack_low, uintptr_t stack_top, frame_function *frame,
-		  void (*entry)(void *argument), void *argument)
+		  usched_arch_entry *entry, void *argument)
 {
 	if (getcontext(machine) != 0)
 		die("usched: getcontext() failed; this is a bug\n");
@@ -100,7 +101,7 @@ void usched_arch_switch_fp(struct usched_context *save, const struct usched_cont
 }
 
 void usched_arch_context_init(struct usched_context *context, void *stack_low, void *stack_top,
-			      void (*entry)(void *argument), void *argument)
+			      usched_arch_entry *entry, void *argument)
 {
 	uintptr_t place = ((uintptr_t)stack_top - sizeof(struct record)) & ~(uintptr_t)63;
 	struct record *record = (struct record *)place;
@@ -114,8 +115,7 @@ void usched_arch_context_init(struct usched_context *context, void *stack_low, v
  * in this frame, which setcontext() reads while the stack pointer is already at the top; a signal
  * frame put there then would overwrite it, so signals stay blocked until started_frame().
  */
-void usched_arch_start(void *stack_low, void *stack_top, void (*entry)(void *argument),
-		       void *argument)
+void usched_arch_start(void *stack_low, void *stack_top, usched_arch_entry *entry, void *argument)
 {
 	struct record here;
 

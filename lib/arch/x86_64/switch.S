@@ -164,8 +164,8 @@ function usched_arch_leave
 
 /* _Noreturn void usched_arch_start(void *stack_low, void *stack_top,		*/
 /*                                        rdi              rsi			*/
-/*                                  void (*entry)(void *argument), void *argument) */
-/*                                         rdx                           rcx       */
+/*                                  usched_arch_entry *entry, void *argument) */
+/*                                                     rdx          rcx       */
 	.p2align 4
 function usched_arch_start
 	.cfi_startproc
@@ -198,8 +198,19 @@ function usched_arch_start
 function usched_arch_first_frame
 	endbr64
 	movq	%r13, %rdi
-	call	*%r12
-	ud2				/* entry returned: a bug, never silent	*/
+	call	*%r12			/* rax: whom to continue		*/
+	testq	%rax, %rax
+	jz	1f
+	movq	(%rax), %rdx
+	movq	RIP(%rdx), %rcx
+	movq	%rdx, %rsp		/* from here on: the other stack	*/
+	.cfi_remember_state
+	.cfi_def_cfa_offset FRAME
+	.cfi_rel_offset %rip, RIP
+	registers_are_stored
+	reload_and_jump
+	.cfi_restore_state
+1:	ud2				/* nobody: a bug, never silent		*/
 	.cfi_endproc
 	.size	usched_arch_first_frame, . - usched_arch_first_frame
 
