@@ -595,6 +595,42 @@ static void a_liar_is_left_out_of_the_list(void)
 	fake_peer_stop(&peer);
 }
 
+/* Each is silent for longer than its share of the time; the one that answers is asked last, or first. */
+static void silent_runtimes_hide_no_other(void)
+{
+	enum { SILENT = 4 };
+	struct usched_client_entry entry = { .size = sizeof(entry) };
+	struct usched_client *client = session();
+	struct usched_client_list *list;
+	struct fake_peer peer, silent[SILENT];
+	struct sockaddr_un address;
+	socklen_t bytes;
+	unsigned int known = 0, unknown = 0;
+
+	for (unsigned int i = 0; i < SILENT; i++) {
+		bytes = fake_runtime_address(&address, geteuid(), (unsigned int)getpid(), i + 2);
+		CU_ASSERT_EQUAL_FATAL(fake_peer_start(&silent[i], &address, bytes), 0);
+		atomic_store(&silent[i].fault, FAKE_SILENT);
+	}
+	start_runtime(&peer);
+	CU_ASSERT_EQUAL_FATAL(usched_client_list_open(client, &list), 0);
+	for (size_t i = 0; i < usched_client_list_count(list); i++) {
+		usched_client_list_get(list, i, &entry);
+		if (entry.pid != (uint32_t)getpid())
+			continue;
+		CU_ASSERT_EQUAL(entry.known, entry.number == 1);
+		known += entry.known;
+		unknown += !entry.known;
+	}
+	CU_ASSERT_EQUAL(known, 1);
+	CU_ASSERT_EQUAL(unknown, SILENT);
+	usched_client_list_close(list);
+	usched_client_close(client);
+	fake_peer_stop(&peer);
+	for (unsigned int i = 0; i < SILENT; i++)
+		fake_peer_stop(&silent[i]);
+}
+
 static void the_daemon_lists_and_answers(void)
 {
 	struct usched_client_daemon status = { .size = sizeof(status) };
@@ -748,6 +784,7 @@ static const struct usched_test tests[] = {
 	  an_attached_runtime_is_set_through_the_daemon },
 	{ "a_second_runtime_has_its_number_everywhere", a_second_runtime_has_its_number_everywhere },
 	{ "a_liar_is_left_out_of_the_list", a_liar_is_left_out_of_the_list },
+	{ "silent_runtimes_hide_no_other", silent_runtimes_hide_no_other },
 	{ "the_daemon_lists_and_answers", the_daemon_lists_and_answers },
 	{ "what_is_not_the_daemon_is_told", what_is_not_the_daemon_is_told },
 	{ "structs_of_any_size_are_filled", structs_of_any_size_are_filled },

@@ -12,10 +12,11 @@
 #include "client/runtime.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { DAEMON_ENTRIES_MAX = 4096 };
+enum { DAEMON_ENTRIES_MAX = 4096, BRIEFLY = 8 };
 
 struct usched_client_list {
 	int daemon;			/* as usched_client_list_daemon() returns */
@@ -138,9 +139,9 @@ static void fill(struct usched_client_entry *entry, const struct usched_client_i
 	entry->since_ns = info->start_time_ns;
 }
 
-/* One runtime by its own socket. */
+/* One runtime by its own socket. Positive: it was silent until the deadline, and may be asked again. */
 static int from_socket(struct usched_client *client, struct usched_client_list *list,
-		       const struct usched_socket_name *name, uint64_t deadline_ns)
+		       const struct usched_socket_name *name, uint64_t deadline_ns, bool again)
 {
 	struct usched_client_runtime runtime = { .client = client, .pid = name->pid,
 		.uid = name->uid, .number = name->number, .process = -1, .has_socket = 1,
@@ -162,6 +163,8 @@ static int from_socket(struct usched_client *client, struct usched_client_list *
 	}
 	if (exchange.absent)
 		return 0;		/* ended meanwhile */
+	if (result == -ETIMEDOUT && again)
+		return 1;
 	entry = add(list);
 	if (!entry) {
 		usched_segments_close(&runtime.segments);
@@ -203,12 +206,16 @@ static int listed(const struct usched_client_list *list, size_t count,
 	return 0;
 }
 
+/*
+ * Each is asked briefly first, so that some that never answer (stopped, or stuck) do not use up the time
+ * of the others; then those that were silent have what is left of it.
+ */
 static int from_sockets(struct usched_client *client, struct usched_client_list *list)
 {
 	struct usched_socket_name *names = NULL;
 	uint64_t deadline_ns = usched_client_now() + 2 * client->timeout_ns;
 	size_t from_daemon_count = list->count;
-	size_t count = 0, i;
+	size_t count = 0, silent = 0, i;
 	int result;
 
 	result = usched_socket_names(0, &names, &count);
@@ -216,11 +223,20 @@ static int from_sockets(struct usched_client *client, struct usched_client_list 
 		return 0;		/* /proc/net is hidden: the daemon's list is all there is */
 	if (result)
 		return usched_client_no_memory(client, what);
-	for (i = 0; !result && i < count; i++)
-		if (!listed(list, from_daemon_count, &names[i]))
-			result = from_socket(client, list, &names[i], deadline_ns);
+	for (i = 0; result >= 0 && i < count; i++) {
+		uint64_t brief_ns = usched_client_now() + client->timeout_ns / BRIEFLY;
+
+		if (listed(list, from_daemon_count, &names[i]))
+			continue;
+		result = from_socket(client, list, &names[i],
+				     brief_ns < deadline_ns ? brief_ns : deadline_ns, true);
+		if (result > 0)
+			names[silent++] = names[i];
+	}
+	for (i = 0; result >= 0 && i < silent; i++)
+		result = from_socket(client, list, &names[i], deadline_ns, false);
 	free(names);
-	return result;
+	return result < 0 ? result : 0;
 }
 
 int usched_client_list_open(struct usched_client *client, struct usched_client_list **list)

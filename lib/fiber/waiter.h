@@ -71,8 +71,8 @@ struct usched_waiter {
 	struct usched_list node;	/* in the object's list, under the object's lock */
 	struct usched_fiber *fiber;	/* NULL: a plain thread, asleep on `word`	*/
 	_Atomic uint32_t word;
-	uint16_t kind;			/* enum usched_wait_kind			*/
-	uint32_t object;		/* a descriptor, or 0				*/
+	_Atomic uint16_t kind;		/* enum usched_wait_kind; relaxed: observers read it while it changes */
+	_Atomic uint32_t object;	/* a descriptor, or 0; the same			*/
 	void *data;			/* where the waker copies a value from or to	*/
 	_Atomic uint64_t deadline_ns;	/* relaxed; published by [W1]			*/
 };
@@ -89,8 +89,8 @@ static inline void usched_waiter_begin(struct usched_waiter *waiter, enum usched
 	/* Relaxed: nobody else changes the word of a waiter that does not wait. */
 	uint32_t word = atomic_load_explicit(&waiter->word, memory_order_relaxed);
 
-	waiter->kind = (uint16_t)kind;
-	waiter->object = object;
+	atomic_store_explicit(&waiter->kind, (uint16_t)kind, memory_order_relaxed);
+	atomic_store_explicit(&waiter->object, object, memory_order_relaxed);
 	waiter->data = data;
 	atomic_store_explicit(&waiter->deadline_ns, deadline_ns, memory_order_relaxed);
 	atomic_store_explicit(&waiter->word,

@@ -297,8 +297,8 @@ static bool describe(struct usched_runtime *runtime, struct usched_fiber *fiber,
 	record->worker_cpu = record->state == USCHED_FIBER_RECORD_NEW ? UINT32_MAX :
 			     GET(fiber->worker_cpu);
 	if (record->state == USCHED_FIBER_RECORD_PARKED) {
-		record->wait_kind = fiber->waiter.kind;
-		record->wait_object = fiber->waiter.object;
+		record->wait_kind = GET(fiber->waiter.kind);
+		record->wait_object = GET(fiber->waiter.object);
 	}
 	record->mode = usched_fiber_mode(fiber);
 	record->priority = usched_fiber_priority(fiber);

@@ -103,7 +103,7 @@ int usched_mutex_unlock(struct usched_mutex *public)
 		bool handover = waiter->data == &wants_handover;
 		uint64_t next = waiter->fiber ?
 			atomic_load_explicit(&waiter->fiber->id, memory_order_relaxed) :
-			(uint64_t)waiter->object;
+			(uint64_t)atomic_load_explicit(&waiter->object, memory_order_relaxed);
 
 		if (!usched_claim(waiter, USCHED_WAIT_VALUE, &claimed)) {
 			/* It has timed out and comes to unlink itself; look behind it. */
