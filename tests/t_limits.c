@@ -112,7 +112,7 @@ static int limit_threads(bool limited)
 static int hogs_and_readers_end(struct usched_runtime *runtime, uint32_t error, bool lifted)
 {
 	usched_fiber_t readers[READERS], hogs[HOGS];
-	uint32_t count = atomic_load(&runtime->scheduler.carrier_count);
+	uint32_t count = usched_carriers_alive(&runtime->scheduler);
 	uint64_t begin_ns = usched_clock_now_ns(), refused;
 
 	EXPECT(count == CARRIERS);
@@ -127,10 +127,10 @@ static int hogs_and_readers_end(struct usched_runtime *runtime, uint32_t error, 
 	EXPECT(COMES_TRUE(atomic_load(&runtime->creator_word) > NEEDS));
 	refused = atomic_load(&runtime->carriers_refused);
 	EXPECT(refused <= 1 + SHORT_PAUSES + (usched_clock_now_ns() - begin_ns) / 100000000);
-	EXPECT(atomic_load(&runtime->scheduler.carrier_count) == count);
+	EXPECT(usched_carriers_alive(&runtime->scheduler) == count);
 	if (lifted) {
 		EXPECT(limit_threads(false) == 0);
-		EXPECT(COMES_TRUE(atomic_load(&runtime->scheduler.carrier_count) > READERS));
+		EXPECT(COMES_TRUE(usched_carriers_alive(&runtime->scheduler) > READERS));
 	} else {
 		/* Hogs that never end may have all carriers for themselves: those that were
 		   stopped get their turns, and a reader that has not begun waits for one. */

@@ -209,7 +209,6 @@ static void every_tick_has_one_outcome(void)
 			 get(&runtime->scheduler.workers[i].counters.notes);
 	CU_ASSERT_EQUAL(spent_by_ticks(), ticks);
 	CU_ASSERT(ticks >= 500);
-	runtime->scheduler.carrier_count = 0;		/* joined already */
 	runtime->creator_runs = runtime->monitor_runs = false;
 	stop();
 }
