@@ -584,6 +584,7 @@ void usched_fiber_main(void *argument)
 	struct usched_fiber *next;
 
 	usched_sanitize_switch_finish(&fiber->sanitize);
+	fiber->stack_entry = __builtin_frame_address(0);
 	complete(carrier);
 	usched_leave(carrier);
 
