@@ -85,7 +85,7 @@ libcore_la_SOURCES += lib/runtime/build.c lib/runtime/control.c lib/runtime/cont
 libcore_la_SOURCES += lib/runtime/control_attach.c lib/runtime/control_observe.c
 libcore_la_SOURCES += lib/runtime/control_private.h lib/runtime/host.c lib/runtime/options.c
 libcore_la_SOURCES += lib/runtime/options.h lib/runtime/runtime.c lib/runtime/runtime.h
-libcore_la_SOURCES += lib/runtime/spawn.c lib/runtime/threads.c lib/runtime/tunables.c
+libcore_la_SOURCES += lib/runtime/spares.c lib/runtime/spawn.c lib/runtime/threads.c lib/runtime/tunables.c
 
 libusched_la_SOURCES =
 libusched_la_LIBADD = libcore.la

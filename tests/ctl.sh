@@ -319,6 +319,34 @@ schedctl doctor --json > "$scratch/out" 2> "$scratch/err"
 is_json "$scratch/out"
 verdict doctor_tries_each_mechanism
 
+# refusal WHAT REASON HINT: doctor, for people and as JSON, says it of the fake peer.
+refusal()
+{
+	start one "$1" none
+	schedctl doctor > "$scratch/out" 2> "$scratch/err"
+	if ! grep -q "^$pid (fake) was refused 7 carriers, and has 4 of at most 64: $2; .*$3" \
+		"$scratch/out"; then
+		wrong "doctor does not tell of carriers ($1): $(cat "$scratch/out" "$scratch/err")"
+	fi
+	schedctl doctor --json > "$scratch/out" 2> "$scratch/err"
+	is_json "$scratch/out"
+	if ! grep -q "\"pid\":$pid,[^}]*\"carriers_refused\":7,[^}]*\"why\":\"$2\",[^}]*$3" \
+		"$scratch/out"; then
+		wrong "doctor --json does not tell of carriers ($1): $(cat "$scratch/out")"
+	fi
+	stop one 0
+}
+
+refusal refused 'Resource temporarily unavailable' 'pids.max'
+refusal full 'carriers_max is reached' 'USCHED_CARRIERS_MAX'
+start one runtime none
+schedctl doctor > "$scratch/out" 2> "$scratch/err"
+if grep -q "^$pid .*refused" "$scratch/out"; then
+	wrong "doctor tells of carriers that were not refused: $(cat "$scratch/out")"
+fi
+stop one 0
+verdict doctor_tells_who_lacks_carriers
+
 # ---- a runtime ---------------------------------------------------------------------------------
 
 start one runtime none

@@ -5,12 +5,15 @@
  *	helper_fake runtime FAULT		a runtime on its own socket
  *	helper_fake attached FAULT		the same, attached to a daemon
  *	helper_fake slow FAULT			never acknowledges a change
+ *	helper_fake refused FAULT		the system has refused it carriers
+ *	helper_fake full FAULT			it has reached its own limit of carriers
  *	helper_fake daemon FAULT DIR [PID]	a daemon that lists the process PID
  *
  * Prints "ready PID", counts up each millisecond, and ends with its standard input; then it
  * prints "sets N": how often something was changed.
  */
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +34,7 @@ int main(int argc, char **argv)
 	int fault, is_daemon;
 
 	if (argc < 3 || (fault = fake_fault_by_name(argv[2])) < 0) {
-		fputs("usage: helper_fake runtime|attached|slow|daemon FAULT [DIR [PID]]\n", stderr);
+		fputs("usage: helper_fake runtime|attached|slow|refused|full|daemon FAULT [DIR [PID]]\n", stderr);
 		return 2;
 	}
 	is_daemon = !strcmp(argv[1], "daemon");
@@ -48,6 +51,11 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "attached"))
 		for (i = 0; i < FAKE_PAIRS; i++)
 			peer.pairs[i].report->attachment = USCHED_ATTACHMENT_DAEMON;
+	if (!strcmp(argv[1], "refused") || !strcmp(argv[1], "full"))
+		for (i = 0; i < FAKE_PAIRS; i++) {
+			peer.pairs[i].report->carriers_refused = 7;
+			peer.pairs[i].report->carriers_error = argv[1][0] == 'r' ? EAGAIN : 0;
+		}
 	if (!strcmp(argv[1], "slow"))
 		atomic_store(&peer.acknowledges, 0);
 	atomic_store(&peer.fault, fault);

@@ -39,6 +39,7 @@ test_programs += tests/t_protocol tests/t_modes
 test_programs += tests/t_protocol tests/t_signals tests/t_fallback
 test_programs += tests/t_limits
 tests_t_limits_SOURCES = tests/t_limits.c tests/deny.h
+test_programs += tests/t_spares
 tests_t_fallback_SOURCES = tests/t_fallback.c tests/deny.h
 test_programs += tests/t_protocol tests/t_model
 tests_t_model_SOURCES = tests/t_model.c tests/model/model.h tests/model/memory.c \
@@ -47,7 +48,7 @@ tests_t_model_SOURCES = tests/t_model.c tests/model/model.h tests/model/memory.c
 	tests/model/idle.c tests/model/monitor.c tests/model/outside.c \
 	tests/model/words.c tests/model/checks.c tests/model/steps.h tests/model/weak.h \
 	tests/model/queues.h tests/model/ring.c \
-	tests/model/spares.c tests/model/inbox.c tests/model/pairs.c
+	tests/model/spares.c tests/model/dismiss.c tests/model/inbox.c tests/model/pairs.c
 
 # L6 sync
 test_programs += tests/t_event

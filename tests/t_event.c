@@ -524,7 +524,7 @@ static void storm(struct usched_runtime *runtime, uint64_t until)
 	uint64_t end_ns = usched_after(UINT64_C(30000000000));
 
 	while (atomic_load(&posted) < until && usched_now() < end_ns) {
-		uint32_t count = atomic_load(&runtime->scheduler.carrier_count);
+		uint32_t count = atomic_load(&runtime->scheduler.carrier_places);
 
 		for (uint32_t i = 0; i < count; i++) {
 			struct usched_carrier *carrier = &runtime->scheduler.carriers[i];

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -97,22 +98,61 @@ static int leave_root(void)
 static int limit_threads(bool limited)
 {
 	static struct rlimit before;
-	struct rlimit limit;
+	struct rlimit now;
 
 	if (!limited)
 		return setrlimit(RLIMIT_NPROC, &before);
 	if (getrlimit(RLIMIT_NPROC, &before))
 		return -1;
-	limit = before;
-	limit.rlim_cur = 1;
-	return setrlimit(RLIMIT_NPROC, &limit);
+	now = before;
+	now.rlim_cur = 1;
+	return setrlimit(RLIMIT_NPROC, &now);
 }
+
+static char cgroup[128];
+
+static bool put(const char *file, const char *text)
+{
+	char path[192];
+	FILE *stream;
+	bool done;
+
+	snprintf(path, sizeof(path), "%s/%s", cgroup, file);
+	stream = fopen(path, "we");
+	if (!stream)
+		return false;
+	done = fputs(text, stream) >= 0;
+	return fclose(stream) == 0 && done;
+}
+
+/* A cgroup of the test's own, of version 1 or 2, in which the threads of a process are counted. */
+static bool make_cgroup(void)
+{
+	static const char *const parents[] = { "/sys/fs/cgroup/pids", "/sys/fs/cgroup" };
+
+	for (unsigned int i = 0; i < 2; i++) {
+		snprintf(cgroup, sizeof(cgroup), "%s/usched-limits-%d", parents[i], (int)getpid());
+		if (mkdir(cgroup, 0755))
+			continue;
+		if (put("pids.max", "max"))
+			return true;
+		rmdir(cgroup);
+	}
+	return false;
+}
+
+static int limit_cgroup(bool limited)
+{
+	return put("pids.max", limited ? "1" : "max") ? 0 : -1;
+}
+
+static int (*limit)(bool limited) = limit_threads;
 
 /* All carriers get stuck; @error is why there are no more. */
 static int hogs_and_readers_end(struct usched_runtime *runtime, uint32_t error, bool lifted)
 {
 	usched_fiber_t readers[READERS], hogs[HOGS];
-	uint32_t count = atomic_load(&runtime->scheduler.carrier_count);
+	uint32_t count = usched_carriers_alive(&runtime->scheduler);
 	uint64_t begin_ns = usched_clock_now_ns(), refused;
 
 	EXPECT(count == CARRIERS);
@@ -127,10 +167,10 @@ static int hogs_and_readers_end(struct usched_runtime *runtime, uint32_t error, 
 	EXPECT(COMES_TRUE(atomic_load(&runtime->creator_word) > NEEDS));
 	refused = atomic_load(&runtime->carriers_refused);
 	EXPECT(refused <= 1 + SHORT_PAUSES + (usched_clock_now_ns() - begin_ns) / 100000000);
-	EXPECT(atomic_load(&runtime->scheduler.carrier_count) == count);
+	EXPECT(usched_carriers_alive(&runtime->scheduler) == count);
 	if (lifted) {
-		EXPECT(limit_threads(false) == 0);
-		EXPECT(COMES_TRUE(atomic_load(&runtime->scheduler.carrier_count) > READERS));
+		EXPECT(limit(false) == 0);
+		EXPECT(COMES_TRUE(usched_carriers_alive(&runtime->scheduler) > READERS));
 	} else {
 		/* Hogs that never end may have all carriers for themselves: those that were
 		   stopped get their turns, and a reader that has not begun waits for one. */
@@ -178,6 +218,20 @@ static int at_the_systems_limit(void)
 static int until_the_limit_is_lifted(void)
 {
 	return under_the_systems_limit(true);
+}
+
+static int until_pids_max_is_raised(void)
+{
+	struct usched_runtime *runtime;
+	char text[16];
+
+	limit = limit_cgroup;
+	snprintf(text, sizeof(text), "%d", (int)getpid());
+	if (!put("cgroup.procs", text))
+		return SKIPPED;
+	EXPECT(create(&runtime, 64) == 0);
+	EXPECT(limit(true) == 0);
+	return hogs_and_readers_end(runtime, EAGAIN, true);
 }
 
 /* Nothing is left of an attempt, and the next one succeeds. */
@@ -247,6 +301,22 @@ static void a_lifted_limit_is_noticed(void)
 	check(until_the_limit_is_lifted);
 }
 
+static void pids_max_is_noticed_and_its_end(void)
+{
+	int result;
+
+	if (geteuid() != 0)
+		USCHED_SKIP("non-root: cannot make a cgroup");
+	if (!make_cgroup())
+		USCHED_SKIP("container: no cgroup with pids.max can be made");
+	result = in_child(until_pids_max_is_raised);
+	/* The kernel may still count the child that has ended. */
+	CU_ASSERT(COMES_TRUE(rmdir(cgroup) == 0 || errno == ENOENT));
+	if (result == SKIPPED)
+		USCHED_SKIP("container: a process cannot be moved into a cgroup");
+	CU_ASSERT_EQUAL(result, 0);
+}
+
 static void a_runtime_without_threads_is_refused(void)
 {
 	check(without_any_thread);
@@ -267,6 +337,7 @@ int main(void)
 		{ "hogs_and_readers_end_at_the_limit_of_the_system",
 		  hogs_and_readers_end_at_the_limit_of_the_system },
 		{ "a_lifted_limit_is_noticed", a_lifted_limit_is_noticed },
+		{ "pids_max_is_noticed_and_its_end", pids_max_is_noticed_and_its_end },
 		{ "a_runtime_without_threads_is_refused", a_runtime_without_threads_is_refused },
 		{ "a_runtime_whose_threads_are_filtered_is_refused",
 		  a_runtime_whose_threads_are_filtered_is_refused },

@@ -205,6 +205,7 @@ static void queues_hold(void)
 {
 	must_hold(&ring_machine, RING_WHOLE, false, "hold");
 	must_hold(&spares_machine, SPARES_WHOLE, false, "hold");
+	must_hold(&dismiss_machine, DISMISS_WHOLE, false, "hold");
 	must_hold(&inbox_machine, INBOX_WHOLE, false, "hold");
 }
 
@@ -239,6 +240,14 @@ RING_WEAK(X)
 		check_without(&spares_machine, SPARES_WITHOUT_##name, missed, text); \
 	}
 SPARES_WEAK(X)
+#undef X
+
+#define X(name, missed, text)						\
+	static void dismiss_without_##name(void)			\
+	{								\
+		check_without(&dismiss_machine, DISMISS_WITHOUT_##name, missed, text); \
+	}
+DISMISS_WEAK(X)
 #undef X
 
 #define X(name, missed, text)						\
@@ -290,6 +299,9 @@ int main(void)
 #undef X
 #define X(name, missed, text) { "spares_without_" #name, spares_without_##name },
 		SPARES_WEAK(X)
+#undef X
+#define X(name, missed, text) { "dismiss_without_" #name, dismiss_without_##name },
+		DISMISS_WEAK(X)
 #undef X
 #define X(name, missed, text) { "inbox_without_" #name, inbox_without_##name },
 		INBOX_WEAK(X)

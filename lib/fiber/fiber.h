@@ -97,6 +97,7 @@ struct usched_fiber {
 	struct usched_sanitize sanitize;
 	void *stack_low;			/* bounds, once it ran			*/
 	void *stack_top;
+	void *stack_entry;			/* below it lies what its function has called */
 	_Atomic uint32_t sections;		/* open preempt-off sections; written by itself,
 						   relaxed: the monitor takes it for a hint	*/
 	bool section_note;			/* a tick came inside one		*/

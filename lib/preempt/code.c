@@ -239,7 +239,8 @@ static bool is_called_back(const struct usched_fiber *fiber, const ucontext_t *f
 	uint32_t sequence = atomic_load_explicit(&foreign.sequence, memory_order_acquire); /* [C2] */
 	uint32_t count = atomic_load_explicit(&foreign.count, memory_order_relaxed);
 	uintptr_t sp = usched_arch_sp(frame) & ~(uintptr_t)(sizeof(uintptr_t) - 1);
-	const uintptr_t *top = fiber->stack_top;
+	/* Above that are the library and, with ucontext, libc, to which nothing of it returns. */
+	const uintptr_t *top = fiber->stack_entry;
 	bool found;
 
 	if ((sequence & 1) || count > SEGMENTS_MAX || (uintptr_t)top - sp > SCAN_BYTES_MAX)

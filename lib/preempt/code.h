@@ -18,7 +18,8 @@
  *		pthread_once, dl_iterate_phdr, an unwinder. Such a library may hold a lock that
  *		belongs to the thread, or keep a pointer into the thread's memory.
  *
- * CALLER is found by looking at every word of the stack in use: a function that will be returned to
+ * CALLER is found by looking at every word of the stack that is in use by the fiber's function and
+ * what it called, not of what began the fiber: a function that will be returned to
  * has its address there, or, for a leaf function, in the link register. An old address that is left
  * over in the stack gives a veto without need; none can be missed. Code that is linked statically
  * into the same file as declared code is taken for the author's.

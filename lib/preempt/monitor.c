@@ -262,7 +262,7 @@ void usched_monitor_kick(struct usched_worker *worker)
 
 void usched_monitor_tick_all(struct usched_scheduler *scheduler)
 {
-	uint32_t count = atomic_load_explicit(&scheduler->carrier_count, memory_order_acquire);
+	uint32_t count = atomic_load_explicit(&scheduler->carrier_places, memory_order_acquire);
 
 	for (uint32_t i = 0; i < count; i++) {
 		struct usched_carrier *carrier = &scheduler->carriers[i];

@@ -284,14 +284,15 @@ void usched_tick_wanted(struct usched_worker *worker)
 	struct usched_carrier *owner = atomic_load_explicit(&worker->owner, memory_order_relaxed);
 
 	/* One of those who see it sets the tick. */
-	if (!end_rest(worker))
+	if (!end_rest(worker) || !owner || !usched_carrier_hold(owner))
 		return;
-	if (owner && usched_owned(owner) == worker) {
+	if (usched_owned(owner) == worker) {
 		uint64_t period_ns = wanted_ns(owner);
 
 		if (period_ns)
 			usched_tick_set(owner, period_ns);
 	}
+	usched_carrier_let_go(owner);
 }
 
 void usched_tick_hurry(struct usched_carrier *carrier)

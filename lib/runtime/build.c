@@ -141,7 +141,7 @@ int usched_build(struct usched_runtime *runtime)
 	scheduler->worker_count = runtime->topology.cpu_count;
 	scheduler->carriers_max = runtime->settings.carriers_max;
 	scheduler->workers = map(scheduler->worker_count * sizeof(struct usched_worker));
-	scheduler->carriers = map(scheduler->carriers_max * sizeof(struct usched_carrier));
+	scheduler->carriers = map(USCHED_CARRIER_PLACES(scheduler) * sizeof(struct usched_carrier));
 	if (!scheduler->workers || !scheduler->carriers)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < scheduler->worker_count; i++) {
@@ -188,5 +188,6 @@ void usched_unbuild(struct usched_runtime *runtime)
 	if (scheduler->workers)
 		munmap(scheduler->workers, scheduler->worker_count * sizeof(struct usched_worker));
 	if (scheduler->carriers)
-		munmap(scheduler->carriers, scheduler->carriers_max * sizeof(struct usched_carrier));
+		munmap(scheduler->carriers,
+		       USCHED_CARRIER_PLACES(scheduler) * sizeof(struct usched_carrier));
 }

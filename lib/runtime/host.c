@@ -160,7 +160,7 @@ static void publish(void *context, struct usched_report *report,
 	PUT(report->fibers_alive, alive);
 	PUT(report->fibers_spawned, spawned);
 	PUT(report->fibers_parked, parked);
-	PUT(report->carriers, GET(scheduler->carrier_count));
+	PUT(report->carriers, usched_carriers_alive(scheduler));
 	PUT(report->carriers_idle, GET(scheduler->spare_count));
 	/* Acquire <- refused(): the reason is at least as new as the count. */
 	PUT(report->carriers_refused,

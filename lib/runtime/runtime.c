@@ -198,6 +198,7 @@ int usched_runtime_create(struct usched_runtime **result,
 	runtime->settings = settings;
 	runtime->tick_timerfd = -1;
 	runtime->overflow_hook = -1;
+	atomic_init(&runtime->spares.look_ns, USCHED_SPARES_LOOK_NS);
 	runtime->started_ns = usched_clock_now_ns();
 	runtime->monitor_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	for (unsigned int i = 0; i < USCHED_TUNABLES; i++)

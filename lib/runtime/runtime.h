@@ -10,8 +10,9 @@
  *	monitor		us/mon	passes each millisecond while a worker runs; control plane, grants
  *	creator		us/new	makes further carriers; it alone may wait for libc's locks
  *
- * Files: options.c what is wanted, build.c pools and workers, threads.c the threads, host.c what the
- * control plane asks for, spawn.c birth of fibers, runtime.c create and destroy.
+ * Files: options.c what is wanted, build.c pools and workers, threads.c the threads, spares.c how many
+ * carriers are kept, host.c what the control plane asks for, spawn.c birth of fibers, runtime.c create
+ * and destroy.
  */
 
 #include "base/clock.h"
@@ -21,6 +22,18 @@
 #include "runtime/control.h"
 #include "runtime/options.h"
 #include "worker/scheduler.h"
+
+#define USCHED_SPARES_LOOK_NS UINT64_C(1000000000)
+
+/* The monitor's notes on the spares; see spares.c. */
+struct usched_spares {
+	_Atomic uint64_t look_ns;		/* tests make it shorter; relaxed	*/
+	bool looking;				/* there are more than are kept		*/
+	uint32_t least;				/* in the look that began then:	*/
+	uint64_t since_ns;
+	uint32_t surplus;			/* still to be dismissed		*/
+	uint64_t dismissed;			/* ever					*/
+};
 
 struct usched_runtime {
 	struct usched_scheduler scheduler;	/* first: &runtime->scheduler is &runtime */
@@ -45,7 +58,9 @@ struct usched_runtime {
 	_Atomic uint32_t helpers_stop;		/* futex: creator and monitor end	*/
 	_Atomic uint32_t creator_word;		/* futex: raised to make carriers	*/
 	_Atomic uint32_t ended_word;		/* futex: raised as fibers end while stopping */
-	_Atomic uint32_t carriers_exited;
+	_Atomic(struct usched_carrier *) ended_last;	/* its thread is joined by the next	*/
+	_Atomic(struct usched_carrier *) vacated;	/* places whose threads were joined	*/
+	struct usched_carrier *vacant;		/* the same, the creator's		*/
 	_Atomic uint32_t monitor_begins;	/* futex: raised once all is made	*/
 	_Atomic uint64_t carriers_refused;
 	_Atomic uint32_t carriers_error;	/* of the last one refused; 0: carriers_max */
@@ -54,6 +69,7 @@ struct usched_runtime {
 	/* The monitor's. */
 	uint64_t granted[USCHED_CPU_WORDS];
 	uint64_t grant_generation, grant_acked, tunables_acked;
+	struct usched_spares spares;
 };
 
 static inline struct usched_runtime *usched_runtime_of(struct usched_scheduler *scheduler)
@@ -89,6 +105,21 @@ void usched_monitor_wake(struct usched_scheduler *scheduler);
 
 /** usched_need_carrier() - the hook: a hand-off found no spare */
 void usched_need_carrier(struct usched_scheduler *scheduler);
+
+/* spares.c */
+
+/**
+ * usched_spares_trim() - dismiss spares that nobody has needed. The monitor, at each of its passes.
+ *
+ * Return:	when it is to be called again; UINT64_MAX: when there are other reasons for a pass
+ */
+uint64_t usched_spares_trim(struct usched_runtime *runtime, uint64_t now_ns);
+
+/** usched_spares_kept() - so many are never dismissed. Callable from: anywhere. */
+uint32_t usched_spares_kept(const struct usched_runtime *runtime);
+
+/** usched_spares_are_ending() - the count of carriers is about to change. The monitor. */
+bool usched_spares_are_ending(const struct usched_runtime *runtime);
 
 /* tunables.c */
 

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The threads of a runtime: carriers, the creator, the monitor.
+ *
+ * A carrier that ends joins the one that has ended before it, and leaves that one's place in
+ * carriers[] to the creator. So nobody but such a thread ever waits for a thread's end, which may
+ * last: the program's destructors of thread-local variables run there. The last one is joined when
+ * the runtime ends.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -49,6 +54,28 @@ static uint64_t cycles_to_ns(uint64_t cycles)
 	return usched_cycles_to_ns(calibration_rate, cycles);
 }
 
+/* By the end of a thread: see the one before off. */
+static void follow(struct usched_runtime *runtime, struct usched_carrier *carrier)
+{
+	struct usched_scheduler *scheduler = &runtime->scheduler;
+	/* Release -> the next one's acquire: the thread's number. */
+	struct usched_carrier *before = atomic_exchange_explicit(&runtime->ended_last, carrier,
+								 memory_order_acq_rel);
+	struct usched_carrier *first;
+
+	/* Release -> usched_threads_stop(): that this is the last one, or not. */
+	atomic_fetch_add_explicit(&scheduler->carriers_ended, 1, memory_order_release);
+	if (!before)
+		return;
+	pthread_join(before->thread, NULL);
+	first = atomic_load_explicit(&runtime->vacated, memory_order_relaxed);
+	do
+		before->vacant_next = first;
+	while (!atomic_compare_exchange_weak_explicit(&runtime->vacated, &first, before,
+						      memory_order_release,	/* -> find_place */
+						      memory_order_relaxed));
+}
+
 static void *carrier_thread(void *argument)
 {
 	struct usched_carrier *carrier = argument;
@@ -57,6 +84,7 @@ static void *carrier_thread(void *argument)
 	sigset_t all;
 	char name[16];
 
+	carrier->thread = pthread_self();
 	carrier->tid = (pid_t)syscall(SYS_gettid);
 	pthread_getcpuclockid(pthread_self(), &carrier->clock);
 	snprintf(name, sizeof(name), "us/c%u", carrier->index);
@@ -66,6 +94,8 @@ static void *carrier_thread(void *argument)
 	atomic_store_explicit(&carrier->cpu, UINT32_MAX, memory_order_relaxed);
 	/* Without memory for it an overflow kills without a word. */
 	(void)usched_overflow_thread_start(&overflow);
+	/* The place may have been another's. */
+	atomic_store_explicit(&carrier->signal_sent, false, memory_order_relaxed);
 	usched_tick_open(carrier, runtime->tick.kind);
 	if (__cxa_get_globals)
 		carrier->exceptions = __cxa_get_globals();
@@ -82,7 +112,7 @@ static void *carrier_thread(void *argument)
 		runtime->tick_cost_ns = usched_tick_cost_ns(carrier, cycles_to_ns);
 		pthread_sigmask(SIG_SETMASK, &old, NULL);
 	}
-	atomic_store_explicit(&carrier->ready, true, memory_order_release);	/* -> monitor */
+	atomic_store_explicit(&carrier->ready, true, memory_order_release);	/* [V1] */
 	usched_carrier_main(carrier);
 	/* A last tick must not find a plain thread: it would be taken for the program's. */
 	sigfillset(&all);
@@ -90,7 +120,7 @@ static void *carrier_thread(void *argument)
 	usched_carrier_self_set(NULL);
 	usched_tick_close(carrier);
 	usched_overflow_thread_stop(&overflow);
-	atomic_fetch_add_explicit(&runtime->carriers_exited, 1, memory_order_release);
+	follow(runtime, carrier);
 	return NULL;
 }
 
@@ -119,23 +149,51 @@ static int refused(struct usched_runtime *runtime, int error)
 	return error ? error : -EAGAIN;
 }
 
+/* A place without a thread; NULL: those that end just now still have theirs. */
+static struct usched_carrier *find_place(struct usched_runtime *runtime)
+{
+	struct usched_scheduler *scheduler = &runtime->scheduler;
+	uint32_t places = atomic_load_explicit(&scheduler->carrier_places, memory_order_relaxed);
+	struct usched_carrier *carrier = runtime->vacant;
+
+	if (!carrier)
+		carrier = atomic_exchange_explicit(&runtime->vacated, NULL,
+						   memory_order_acquire);	/* <- follow */
+	if (carrier) {
+		runtime->vacant = carrier->vacant_next;
+		return carrier;
+	}
+	if (places == USCHED_CARRIER_PLACES(scheduler))
+		return NULL;
+	carrier = &scheduler->carriers[places];
+	carrier->scheduler = scheduler;
+	carrier->index = places;
+	/* Release -> the monitor's acquire: the fields above. */
+	atomic_store_explicit(&scheduler->carrier_places, places + 1, memory_order_release);
+	return carrier;
+}
+
 /* 0; -EAGAIN at the limit of the runtime, or what the system said. Refusals are counted. */
 static int start_carrier(struct usched_runtime *runtime)
 {
 	struct usched_scheduler *scheduler = &runtime->scheduler;
-	uint32_t index = atomic_load_explicit(&scheduler->carrier_count, memory_order_relaxed);
-	struct usched_carrier *carrier = &scheduler->carriers[index];
+	struct usched_carrier *carrier;
+	pthread_t thread;
 	int error;
 
-	if (index >= scheduler->carriers_max)
+	if (usched_carriers_alive(scheduler) >= scheduler->carriers_max)
 		return refused(runtime, 0);
-	carrier->scheduler = scheduler;
-	carrier->index = index;
-	error = start_thread(&carrier->thread, carrier_thread, carrier);
-	if (error)
+	carrier = find_place(runtime);
+	if (!carrier)
+		return -EAGAIN;
+	error = start_thread(&thread, carrier_thread, carrier);
+	if (error) {
+		carrier->vacant_next = runtime->vacant;
+		runtime->vacant = carrier;
 		return refused(runtime, error);
-	/* Release -> the monitor's acquire: the fields above. */
-	atomic_store_explicit(&scheduler->carrier_count, index + 1, memory_order_release);
+	}
+	/* Relaxed: for the limit, which only the caller sees to, and for observers. */
+	atomic_fetch_add_explicit(&scheduler->carriers_made, 1, memory_order_relaxed);
 	return 0;
 }
 
@@ -158,8 +216,7 @@ static void *creator_thread(void *argument)
 		seen = word;
 		if (atomic_load_explicit(&runtime->scheduler.spare_count, memory_order_relaxed) > 0)
 			continue;
-		more = atomic_load_explicit(&runtime->scheduler.carrier_count,
-					    memory_order_relaxed) / 4 + 1;
+		more = usched_carriers_alive(&runtime->scheduler) / 4 + 1;
 		while (more-- > 0 && !error)
 			error = start_carrier(runtime);
 		if (!error) {
@@ -223,7 +280,7 @@ static void *monitor_thread(void *argument)
 	struct epoll_event events[USCHED_POLL_EVENTS];
 	int epoll;
 	enum usched_monitor_seen seen = USCHED_MONITOR_SLEEP;
-	uint64_t passed_ns = 0, control_ns = 0;
+	uint64_t passed_ns = 0, control_ns = 0, spares_ns = UINT64_MAX;
 	unsigned int idle_passes = 0, slow_passes = 0;
 
 	pthread_setname_np(pthread_self(), "us/mon");
@@ -262,12 +319,16 @@ static void *monitor_thread(void *argument)
 			}
 			usched_reconcile(runtime);
 			usched_adapt(runtime, now_ns);
+			spares_ns = usched_spares_trim(runtime, now_ns);
 			control_ns = usched_control_pass(runtime->control, now_ns,
-							 seen != USCHED_MONITOR_SLEEP);
+							 seen != USCHED_MONITOR_SLEEP ||
+							 usched_spares_are_ending(runtime));
 		}
 		due_ns = usched_wakeup_pass(scheduler, epoll, MARK_WORKER, now_ns);
 		if (control_ns < due_ns)
 			due_ns = control_ns;
+		if (spares_ns < due_ns)
+			due_ns = spares_ns;
 		count = usched_poll_events(epoll, events,
 					   time_to_sleep(runtime, slow_passes > SLOW_PASSES, passed_ns,
 							 due_ns, now_ns));
@@ -342,7 +403,8 @@ void usched_monitor_start(struct usched_runtime *runtime)
 void usched_threads_stop(struct usched_runtime *runtime)
 {
 	struct usched_scheduler *scheduler = &runtime->scheduler;
-	uint32_t count;
+	struct usched_carrier *last;
+	uint64_t made;
 
 	atomic_store_explicit(&runtime->helpers_stop, 1, memory_order_release);
 	if (runtime->creator_runs) {
@@ -355,10 +417,10 @@ void usched_threads_stop(struct usched_runtime *runtime)
 		usched_monitor_wake(scheduler);
 		pthread_join(runtime->monitor_thread, NULL);
 	}
-	count = atomic_load_explicit(&scheduler->carrier_count, memory_order_acquire);
+	made = atomic_load_explicit(&scheduler->carriers_made, memory_order_relaxed); /* joined */
 	atomic_store_explicit(&scheduler->stop, true, memory_order_release);	/* -> the loop */
 	/* Each turn ends those that wait as spares, and wakes those that sleep in a poll. */
-	while (atomic_load_explicit(&runtime->carriers_exited, memory_order_acquire) < count) {
+	while (atomic_load_explicit(&scheduler->carriers_ended, memory_order_acquire) < made) {
 		struct timespec pause = { .tv_nsec = 50000 };
 		struct usched_carrier *spare;
 
@@ -368,6 +430,8 @@ void usched_threads_stop(struct usched_runtime *runtime)
 			usched_wake_worker(&scheduler->workers[i]);
 		nanosleep(&pause, NULL);
 	}
-	for (uint32_t i = 0; i < count; i++)
-		pthread_join(scheduler->carriers[i].thread, NULL);
+	/* It has joined the one before it, and so on. */
+	last = atomic_exchange_explicit(&runtime->ended_last, NULL, memory_order_acquire);
+	if (last)
+		pthread_join(last->thread, NULL);
 }

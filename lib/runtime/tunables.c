@@ -115,7 +115,7 @@ void usched_tune(struct usched_runtime *runtime)
 {
 	struct usched_scheduler *scheduler = &runtime->scheduler;
 	const uint64_t *tunables = runtime->tunables;
-	uint32_t count = atomic_load_explicit(&scheduler->carrier_count, memory_order_acquire);
+	uint32_t count = atomic_load_explicit(&scheduler->carrier_places, memory_order_acquire);
 
 	atomic_store_explicit(&scheduler->wakeup_ns, tunables[USCHED_TUNABLE_WAKEUP],
 			      memory_order_relaxed);

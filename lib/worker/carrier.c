@@ -181,15 +181,40 @@ struct usched_carrier *usched_spare_pop(struct usched_worker *worker)
 	return carrier;
 }
 
+bool usched_spare_dismiss(struct usched_scheduler *scheduler)
+{
+	struct usched_carrier *carrier = stack_pop(scheduler);
+
+	if (!carrier)
+		return false;
+	atomic_fetch_sub_explicit(&scheduler->spare_count, 1, memory_order_relaxed);
+	atomic_store_explicit(&carrier->ready, false, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst);				/* [V1] */
+	USCHED_STEP("dismiss", carrier);
+	if (atomic_load_explicit(&carrier->holds, memory_order_acquire) != 0) {	/* [V1] */
+		atomic_store_explicit(&carrier->ready, true, memory_order_release);
+		usched_spare_push(carrier);
+		return false;
+	}
+	usched_carrier_give(carrier, NULL);
+	return true;
+}
+
 void usched_carrier_main(struct usched_carrier *carrier)
 {
+	struct usched_scheduler *scheduler = carrier->scheduler;
+
 	usched_sanitize_init_native(&carrier->native_sanitize);
 	atomic_store_explicit(&carrier->in_runtime, 1, memory_order_relaxed);
 	usched_carrier_self_set(carrier);
 	usched_spare_push(carrier);
+	/* [S2] of find.c: it counts the spares, and may have gone to sleep meanwhile. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&scheduler->monitor_asleep, memory_order_relaxed))
+		scheduler->hooks.wake_monitor(scheduler);
 	if (!usched_carrier_wait(carrier))
 		return;
 	/* Ticks may come from here on; inside the runtime they only leave a note. */
-	pthread_sigmask(SIG_SETMASK, &carrier->scheduler->carrier_mask, NULL);
+	pthread_sigmask(SIG_SETMASK, &scheduler->carrier_mask, NULL);
 	usched_carrier_loop(carrier);
 }

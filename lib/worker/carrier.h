@@ -17,6 +17,7 @@
  *	SPARE --order--> LOOP --dispatch--> USER <--leave/enter--> RUNTIME --park--> LOOP
  *	USER --tick--> RUNTIME --hand off--> HELD --order--> RUNTIME
  *	USER --take--> LOST --enter--> HELD
+ *	SPARE --order of no worker--> its thread ends
  *
  * The words
  *	in_runtime, worker, current	written by the carrier's own thread only
@@ -40,6 +41,13 @@
  *	[P2] leave: release store of in_runtime -> take: acquire load
  *	[P3] give: release store of go          -> wait: acquire load
  *	[P4] revoke: acq_rel CAS on both sides
+ *	[V1] hold:    raise holds, seq_cst fence, acquire load of ready; use its tick; release: lower
+ *	     dismiss: clear ready, seq_cst fence, acquire load of holds; go on only if there are none
+ *	     One of them sees the other. So nobody uses the tick of a carrier that ends, or of the
+ *	     next one in its place, which sets ready with release.
+ *
+ * Ends. Only the monitor dismisses a spare, so what the monitor itself does with a carrier that is
+ * ready needs no hold. The place in carriers[] stays readable for ever, and gets another thread.
  */
 
 #include <stdbool.h>
@@ -188,6 +196,37 @@ void usched_spare_push(struct usched_carrier *carrier);
  * Callable from: anybody inside the runtime, the monitor; signal handler. Lock-free.
  */
 struct usched_carrier *usched_spare_pop(struct usched_worker *worker);
+
+/**
+ * usched_spare_dismiss() - order a spare carrier to end; one of those that are not warm
+ *
+ * Return:	false: there is none, or somebody holds it just now
+ * Ordering:	[V1]
+ * Callable from: the monitor
+ */
+bool usched_spare_dismiss(struct usched_scheduler *scheduler);
+
+/*
+ * Keep a carrier that was found by way of its worker, and may have lost that long ago, from ending.
+ * For a few instructions and a system call. False: it is not there (any more).
+ */
+static inline bool usched_carrier_hold(struct usched_carrier *carrier)
+{
+	/* Relaxed: ordered by the fence. */
+	atomic_fetch_add_explicit(&carrier->holds, 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst);				/* [V1] */
+	if (atomic_load_explicit(&carrier->ready, memory_order_acquire)) {	/* [V1] */
+		USCHED_STEP("held", carrier);
+		return true;
+	}
+	atomic_fetch_sub_explicit(&carrier->holds, 1, memory_order_relaxed);	/* nothing was used */
+	return false;
+}
+
+static inline void usched_carrier_let_go(struct usched_carrier *carrier)
+{
+	atomic_fetch_sub_explicit(&carrier->holds, 1, memory_order_release);	/* [V1] */
+}
 
 /** usched_carrier_main() - the life of a carrier's thread, once its tick is open */
 void usched_carrier_main(struct usched_carrier *carrier);

@@ -622,6 +622,7 @@ const struct usched_context *usched_fiber_main(void *argument)
 	struct usched_fiber *next;
 
 	usched_sanitize_switch_finish(&fiber->sanitize);
+	fiber->stack_entry = __builtin_frame_address(0);
 	complete(carrier);
 	usched_leave(carrier);
 

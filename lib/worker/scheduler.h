@@ -236,7 +236,9 @@ struct usched_carrier {
 	pthread_t thread;
 	clockid_t clock;
 	_Atomic bool ready;			/* release by its thread -> acquire: tid, clock and
-						   tick are set				*/
+						   tick are set; cleared before it is to end, [V1] */
+	_Atomic uint32_t holds;			/* who use the tick of another's carrier, [V1]	*/
+	struct usched_carrier *vacant_next;	/* while it has no thread; see runtime/threads.c */
 
 	/* The tick, L5. */
 	int tick_kind;
@@ -274,7 +276,7 @@ struct usched_scheduler {
 	struct usched_hooks hooks;
 	struct usched_worker *workers;
 	struct usched_pool *pools;
-	struct usched_carrier *carriers;	/* carriers_max of them				*/
+	struct usched_carrier *carriers;	/* places, see USCHED_CARRIER_PLACES		*/
 	struct usched_table fibers;
 	struct usched_descriptor *descriptors;	/* by file descriptor; see io/descriptor.h	*/
 	uint32_t descriptors_max;
@@ -301,8 +303,10 @@ struct usched_scheduler {
 	_Atomic uint64_t idle[USCHED_IDLE_WORDS];	/* by worker number			*/
 
 	_Alignas(USCHED_CACHELINE) _Atomic uint64_t spares;	/* tag 32, index + 1		*/
-	_Atomic uint32_t carrier_count;		/* threads that exist				*/
+	_Atomic uint32_t carrier_places;	/* of carriers[], in use or once in use		*/
 	_Atomic uint32_t spare_count;
+	_Atomic uint64_t carriers_made;		/* by the creator				*/
+	_Atomic uint64_t carriers_ended;	/* release by each at its end -> acquire	*/
 	_Atomic uint32_t carriers_wanted;	/* by starved hand-offs				*/
 
 	/* Events that were posted, and that the monitor has to look at; see sync/event.h. */
@@ -311,6 +315,19 @@ struct usched_scheduler {
 	/* Spawned and ended by plain threads; workers count their own. */
 	_Alignas(USCHED_CACHELINE) _Atomic uint64_t spawned_outside;
 };
+
+/* Of carriers[]: one more than the limit, for a thread that has ended and was not joined yet. */
+#define USCHED_CARRIER_PLACES(scheduler) ((size_t)(scheduler)->carriers_max + 1)
+
+/* Carriers that exist now. */
+static inline uint32_t usched_carriers_alive(const struct usched_scheduler *scheduler)
+{
+	/* Ended first: one that is made and ends between the loads is counted as alive. */
+	uint64_t ended = atomic_load_explicit(&scheduler->carriers_ended, memory_order_acquire);
+
+	return (uint32_t)(atomic_load_explicit(&scheduler->carriers_made, memory_order_relaxed) -
+			  ended);
+}
 
 /* Raise a counter that only the caller writes: no locked instruction. */
 static inline void usched_count(_Atomic uint64_t *counter)

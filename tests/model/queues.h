@@ -34,6 +34,18 @@
 	X(WARM_POP_ACQUIRE, true, "acquire of a pop from a warm place")		\
 	X(POP_WON, false, "acquire of a CAS of pop that is won")
 
+/* dismiss.c: lib/worker/carrier.h, [V1]; two visitors, the monitor, a thread and the next one */
+#define DISMISS_WEAK(X)								\
+	X(HOLD_FENCE, true, "[V1] fence between holds and ready")		\
+	X(FENCE, true, "[V1] fence between ready and holds")			\
+	X(COUNT, true, "atomic changes of holds")				\
+	X(LET_GO_RELEASE, true, "[V1] release of letting go")			\
+	X(HOLDS_ACQUIRE, true, "[V1] acquire of holds")				\
+	X(READY_RELEASE, true, "[V1] release of ready by the next thread")	\
+	X(READY_ACQUIRE, true, "[V1] acquire of ready in hold")			\
+	X(VACATE_RELEASE, true, "release of the place")				\
+	X(VACATE_ACQUIRE, true, "acquire of the place")
+
 /* inbox.c: lib/worker/inbox.h over liburcu's queue, two adders and two consumers */
 #define INBOX_WEAK(X)								\
 	X(EXCHANGE, true, "liburcu's exchange of the tail")			\
@@ -68,6 +80,13 @@ enum {
 };
 
 enum {
+	DISMISS_WHOLE,
+#define X(name, missed, text) DISMISS_WITHOUT_##name,
+	DISMISS_WEAK(X)
+#undef X
+};
+
+enum {
 	INBOX_WHOLE,
 #define X(name, missed, text) INBOX_WITHOUT_##name,
 	INBOX_WEAK(X)
@@ -81,7 +100,7 @@ enum {
 #undef X
 };
 
-extern const struct model_machine ring_machine, spares_machine, inbox_machine, pairs_p6_machine,
-	pairs_s2_machine, pairs_q1_machine;
+extern const struct model_machine ring_machine, spares_machine, dismiss_machine, inbox_machine,
+	pairs_p6_machine, pairs_s2_machine, pairs_q1_machine;
 
 #endif /* USCHED_TESTS_MODEL_QUEUES_H */
