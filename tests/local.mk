@@ -37,7 +37,7 @@ test_programs += tests/t_ring tests/t_timers
 # L5 preempt
 test_programs += tests/t_protocol tests/t_modes
 test_programs += tests/t_protocol tests/t_signals tests/t_fallback
-test_programs += tests/t_limits
+test_programs += tests/t_limits tests/t_process
 tests_t_limits_SOURCES = tests/t_limits.c tests/deny.h
 tests_t_fallback_SOURCES = tests/t_fallback.c tests/deny.h
 test_programs += tests/t_protocol tests/t_model

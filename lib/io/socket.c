@@ -33,6 +33,8 @@ static int begin(struct caller *caller, int descriptor)
 	struct usched_descriptor *state;
 	int error;
 
+	if (usched_is_refused(carrier))
+		return -EPERM;
 	caller->scheduler = carrier ? carrier->scheduler : NULL;
 	caller->generation = 0;
 	if (!caller->scheduler) {
@@ -100,9 +102,11 @@ int usched_listen(int *descriptor, const struct sockaddr *address, socklen_t add
 		  int backlog)
 {
 	struct usched_carrier *carrier = usched_carrier_self_get();
-	int one = 1, error;
-	int new = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int one = 1, error, new;
 
+	if (usched_is_refused(carrier))
+		return -EPERM;
+	new = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (new < 0)
 		return -errno;
 	if (address->sa_family == AF_INET || address->sa_family == AF_INET6)
@@ -147,9 +151,11 @@ int usched_connect(int *descriptor, const struct sockaddr *address, socklen_t ad
 {
 	struct caller caller;
 	socklen_t error_bytes = sizeof(int);
-	int error = 0;
-	int new = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int error = 0, new;
 
+	if (usched_in_child())
+		return -EPERM;
+	new = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (new < 0)
 		return -errno;
 	if (usched_carrier_self_get())
@@ -235,6 +241,8 @@ int usched_close(int descriptor)
 {
 	struct usched_carrier *carrier = usched_enter();
 
+	if (usched_is_refused(carrier))
+		return -EPERM;
 	usched_descriptor_close(carrier, descriptor);
 	usched_leave_here(carrier);
 	/* Linux closes the number even when it reports an error: never try again. */

@@ -221,6 +221,17 @@ void usched_tick_uninstall(void)
 	usched_spinlock_unlock(&install_lock);
 }
 
+void usched_tick_forget(void)
+{
+	usched_spinlock_init(&install_lock, USCHED_RANK_RUNTIME);
+	buried_signal = 0;
+	if (usched_tick_signal())
+		put_back(usched_tick_signal());
+	users = 0;
+	atomic_store_explicit(&installed_signal, 0, memory_order_release);
+	atomic_store_explicit(&is_replaced, false, memory_order_relaxed);
+}
+
 bool usched_tick_is_replaced(void)
 {
 	struct sigaction now;

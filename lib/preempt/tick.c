@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/clock.h"
 #include "preempt/tick.h"
 #include "worker/dispatch.h"
@@ -50,7 +51,7 @@ static int perf_open(int signal)
 		close(descriptor);
 		return error;
 	}
-	return descriptor;
+	return usched_owned_add(descriptor);
 }
 
 static int timer_open(struct usched_carrier *carrier, int signal, timer_t *timer)
@@ -109,7 +110,7 @@ int usched_tick_choose(enum usched_tick wanted, int signal, struct usched_tick_p
 	if (wanted == USCHED_TICK_AUTO || wanted == USCHED_TICK_PERF) {
 		result = perf_open(signal);
 		if (result >= 0) {
-			close(result);
+			usched_owned_close(result);
 			probe->kind = USCHED_TICK_PERF;
 			probe->perf = USCHED_TICK_NOT_REFUSED;
 			probe->timer = USCHED_TICK_NOT_REFUSED;
@@ -155,7 +156,7 @@ void usched_tick_open(struct usched_carrier *carrier, enum usched_tick kind)
 void usched_tick_close(struct usched_carrier *carrier)
 {
 	if (carrier->tick_kind == USCHED_TICK_PERF)
-		close(carrier->tick_descriptor);
+		usched_owned_close(carrier->tick_descriptor);
 	else if (carrier->tick_kind == USCHED_TICK_TIMER)
 		timer_delete(carrier->tick_timer);
 }

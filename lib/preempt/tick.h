@@ -71,6 +71,9 @@ int usched_tick_install(int signal, bool *shared);
 /** usched_tick_uninstall() - the last runtime puts back what was there. Its carriers have ended. */
 void usched_tick_uninstall(void);
 
+/** usched_tick_forget() - in a child of fork: no runtime uses a signal; what was there is put back */
+void usched_tick_forget(void);
+
 /** usched_tick_signal() - the signal in use; 0: none. Callable from: anywhere. */
 int usched_tick_signal(void);
 

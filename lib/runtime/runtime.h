@@ -11,7 +11,7 @@
  *	creator		us/new	makes further carriers; it alone may wait for libc's locks
  *
  * Files: options.c what is wanted, build.c pools and workers, threads.c the threads, host.c what the
- * control plane asks for, spawn.c birth of fibers, runtime.c create and destroy.
+ * control plane asks for, spawn.c birth of fibers, fork.c its child, runtime.c create and destroy.
  */
 
 #include "base/clock.h"
@@ -89,6 +89,12 @@ void usched_monitor_wake(struct usched_scheduler *scheduler);
 
 /** usched_need_carrier() - the hook: a hand-off found no spare */
 void usched_need_carrier(struct usched_scheduler *scheduler);
+
+/* fork.c */
+
+/** usched_fork_matters() - a runtime begins: a child of fork is outside until the last one has ended */
+void usched_fork_matters(void);
+void usched_fork_matters_not(void);
 
 /* tunables.c */
 
