@@ -146,6 +146,18 @@ int usched_accept(int descriptor, int *connection, struct sockaddr *address,
 	return error;
 }
 
+/* Also with a time-out of nothing a signal ends the call. */
+static bool is_writable(int descriptor)
+{
+	struct pollfd poll_one = { .fd = descriptor, .events = POLLOUT };
+	int count;
+
+	do
+		count = poll(&poll_one, 1, 0);
+	while (count < 0 && usched_errno_get() == EINTR);
+	return count != 0;
+}
+
 int usched_connect(int *descriptor, const struct sockaddr *address, socklen_t address_bytes,
 		   uint64_t deadline_ns)
 {
@@ -164,13 +176,11 @@ int usched_connect(int *descriptor, const struct sockaddr *address, socklen_t ad
 	if (!error && connect(new, address, address_bytes)) {
 		error = -errno;
 		if (error == -EINPROGRESS || error == -EINTR) {
-			struct pollfd done = { .fd = new, .events = POLLOUT };
-
 			/* Readiness left over from before the connect counts for nothing. */
 			do {
 				error = wait_if_blocked(&caller, new, USCHED_WRITABLE,
 							USCHED_WAIT_ON_CONNECT, deadline_ns, EAGAIN);
-			} while (!error && poll(&done, 1, 0) == 0);
+			} while (!error && !is_writable(new));
 			if (!error) {
 				getsockopt(new, SOL_SOCKET, SO_ERROR, &error, &error_bytes);
 				error = -error;
