@@ -72,7 +72,7 @@ static bool is_ours(struct usched_carrier *carrier, const siginfo_t *info)
 	       atomic_load_explicit(&carrier->signal_sent, memory_order_relaxed);
 }
 
-void usched_tick_send(struct usched_carrier *carrier)
+void usched_tick_raise(struct usched_carrier *carrier)
 {
 	int signal = usched_tick_signal();
 	siginfo_t info;

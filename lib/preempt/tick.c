@@ -22,7 +22,10 @@
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
-enum { FAST_NS = 50000 };		/* for a carrier that lost its worker */
+enum {
+	FAST_NS = 50000,		/* for a carrier that lost its worker	*/
+	SOONEST_NS = 10000,		/* the shortest that the kernel has for perf's clock */
+};
 
 static int perf_open(int signal)
 {
@@ -295,16 +298,40 @@ void usched_tick_wanted(struct usched_worker *worker)
 	}
 }
 
-void usched_tick_hurry(struct usched_carrier *carrier)
+void usched_tick_calm(struct usched_carrier *carrier)
 {
-	/* Twenty thousand signals a second would go to a handler that has no use for them. */
-	if (usched_tick_is_replaced())
+	if (!atomic_load_explicit(&carrier->tick_fast, memory_order_relaxed))
 		return;
+	atomic_store_explicit(&carrier->tick_fast, false, memory_order_relaxed);
+	set_period(carrier, atomic_load_explicit(&carrier->tick_ns, memory_order_relaxed));
+}
+
+static void shorten(struct usched_carrier *carrier, uint64_t period_ns)
+{
+	/* Thousands of signals a second would go to a handler that has no use for them. */
+	if (usched_tick_is_replaced()) {
+		usched_tick_calm(carrier);
+		return;
+	}
 	/* The flag twice: the carrier may have put its period right between the two calls, and
 	   does so again at its next tick. */
 	atomic_store_explicit(&carrier->tick_fast, true, memory_order_relaxed);
-	set_period(carrier, FAST_NS);
+	set_period(carrier, period_ns);
 	atomic_store_explicit(&carrier->tick_fast, true, memory_order_relaxed);
+}
+
+void usched_tick_hurry(struct usched_carrier *carrier)
+{
+	shorten(carrier, FAST_NS);
+}
+
+void usched_tick_send(struct usched_carrier *carrier)
+{
+	/* Not by a signal from here: the carrier may just have gone into the kernel. */
+	if (carrier->tick_kind == USCHED_TICK_PERF)
+		shorten(carrier, SOONEST_NS);
+	else
+		usched_tick_raise(carrier);
 }
 
 uint64_t usched_tick_cost_ns(struct usched_carrier *carrier, uint64_t (*cycles_to_ns)(uint64_t))
