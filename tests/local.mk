@@ -86,6 +86,8 @@ test_scripts += tests/ctl.sh tests/ctl-live.sh tests/ctl-ticks.sh
 test_scripts += tests/ctl.sh tests/ctl-live.sh
 
 # examples, bench
+test_scripts += tests/exceptions.sh
+EXTRA_DIST += tests/exceptions.cpp
 test_scripts += tests/httpd.sh tests/scripts.sh
 test_scripts += tests/e2e/kills.sh tests/e2e/grants.sh tests/e2e/forced.sh
 test_scripts += tests/e2e/forced-kills.sh tests/e2e/forced-grants.sh

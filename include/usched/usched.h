@@ -383,7 +383,8 @@ int usched_set_quantum(usched_fiber_t fiber, uint64_t quantum_ns);
  * A fiber with USCHED_PREEMPT_YIELD that is stopped in declared code is switched as cheaply as by
  * usched_yield(), and goes on wherever there is a CPU. Its author promises that this code, from
  * there, holds no pthread mutex and no lock of a FILE, and uses no thread-local variable, errno
- * included. A function that such code calls need not be declared: stopped there, the fiber keeps
+ * included. A mutex that knows its owner (recursive, error-checking) is damaged by a switch: its holder
+ * cannot unlock it, and others may be inside with it. A function that such code calls need not be declared: stopped there, the fiber keeps
  * its thread. So it does when declared code was called back by a library (qsort, pthread_once) in
  * which none was declared, and inside signal handlers. Declared code of a library that is loaded
  * later may be added at any time; adding a range again takes note of newly loaded libraries.
