@@ -17,6 +17,7 @@ libcore_la_LIBADD = $(URCU_LIBS) $(NUMA_LIBS) -lpthread
 # L0 base
 libcore_la_SOURCES += lib/base/assert.c lib/base/assert.h lib/base/format.c lib/base/format.h
 libcore_la_SOURCES += lib/base/spinlock.c lib/base/spinlock.h lib/base/random.c lib/base/random.h
+libcore_la_SOURCES += lib/base/child.c lib/base/child.h
 libcore_la_SOURCES += lib/base/disposition.c lib/base/disposition.h
 libcore_la_SOURCES += lib/base/duration.c lib/base/duration.h
 libcore_la_SOURCES += lib/base/environment.c lib/base/environment.h
@@ -84,6 +85,7 @@ libcore_la_SOURCES += lib/runtime/overflowed.c
 libcore_la_SOURCES += lib/runtime/build.c lib/runtime/control.c lib/runtime/control.h
 libcore_la_SOURCES += lib/runtime/control_attach.c lib/runtime/control_observe.c
 libcore_la_SOURCES += lib/runtime/control_private.h lib/runtime/host.c lib/runtime/options.c
+libcore_la_SOURCES += lib/runtime/fork.c
 libcore_la_SOURCES += lib/runtime/options.h lib/runtime/runtime.c lib/runtime/runtime.h
 libcore_la_SOURCES += lib/runtime/spares.c lib/runtime/spawn.c lib/runtime/threads.c lib/runtime/tunables.c
 

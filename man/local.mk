@@ -64,6 +64,7 @@ dist_man_MANS += \
 	man/usched_runtime_create.3 \
 	man/usched_runtime_current.3 \
 	man/usched_runtime_destroy.3 \
+	man/usched_runtime_reset.3 \
 	man/usched_runtime_set_quantum.3 \
 	man/usched_runtime_tune.3 \
 	man/usched_self.3 \

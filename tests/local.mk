@@ -37,7 +37,7 @@ test_programs += tests/t_ring tests/t_timers
 # L5 preempt
 test_programs += tests/t_protocol tests/t_modes
 test_programs += tests/t_protocol tests/t_signals tests/t_fallback
-test_programs += tests/t_limits
+test_programs += tests/t_limits tests/t_process
 tests_t_limits_SOURCES = tests/t_limits.c tests/deny.h
 test_programs += tests/t_spares
 tests_t_fallback_SOURCES = tests/t_fallback.c tests/deny.h
@@ -87,6 +87,8 @@ test_scripts += tests/ctl.sh tests/ctl-live.sh tests/ctl-ticks.sh
 test_scripts += tests/ctl.sh tests/ctl-live.sh
 
 # examples, bench
+test_scripts += tests/exceptions.sh
+EXTRA_DIST += tests/exceptions.cpp
 test_scripts += tests/httpd.sh tests/scripts.sh
 test_scripts += tests/e2e/kills.sh tests/e2e/grants.sh tests/e2e/forced.sh
 test_scripts += tests/e2e/forced-kills.sh tests/e2e/forced-grants.sh

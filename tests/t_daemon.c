@@ -625,6 +625,87 @@ static void a_killed_process_frees_its_cpus(void)
 	end();
 }
 
+/* A child of a real runtime's fiber; it stays until the case is over. */
+static int life[2];
+
+static void *forks_one_that_stays(void *argument)
+{
+	pid_t child = fork();
+	char byte;
+
+	if (child == 0) {
+		close(life[1]);
+		_exit((int)read(life[0], &byte, 1));	/* until nobody is there to write */
+	}
+	return child > 0 ? NULL : argument;
+}
+
+static int until_runtimes_are(uint32_t count)
+{
+	union usched_message_any message;
+
+	for (uint64_t limit_ns = usched_clock_now_ns() + LIMIT_NS; usched_clock_now_ns() < limit_ns;
+	     usleep(2000)) {
+		usched_message_init(&message, USCHED_MESSAGE_STATUS, 1);
+		if (ask(&message, NULL, NULL) == 0 && message.status.runtimes == count)
+			return 1;
+	}
+	return 0;
+}
+
+/* Their parent: one runtime ends before it, and one ends with it. */
+static int forks_beside_the_daemon(void)
+{
+	struct usched_runtime_options options = USCHED_RUNTIME_OPTIONS_INIT;
+	struct usched_runtime *runtime;
+
+	options.socket_directory = directory;
+	options.workers = 1;
+	for (int i = 0; i < 2; i++) {
+		usched_fiber_t id;
+		void *result;
+
+		if (usched_runtime_create(&runtime, &options) || !until_runtimes_are(1))
+			return 1;
+		result = &id;
+		if (usched_spawn(runtime, &id, forks_one_that_stays, &id, NULL) ||
+		    usched_join(id, &result, usched_after(LIMIT_NS)) || result)
+			return 2;
+		if (i == 0 && (usched_runtime_destroy(runtime, usched_after(LIMIT_NS)) ||
+			       !until_runtimes_are(0)))
+			return 3;
+	}
+	return 0;
+}
+
+static void a_child_of_fork_keeps_no_entry(void)
+{
+	struct sockaddr_un address;
+	socklen_t bytes;
+	pid_t parent;
+	int probe;
+
+	begin();
+	CU_ASSERT_EQUAL_FATAL(pipe2(life, O_CLOEXEC), 0);
+	fflush(stdout);
+	parent = fork();
+	if (parent == 0)
+		_exit(forks_beside_the_daemon());
+	CU_ASSERT_EQUAL(finish_of(parent), 0);
+	/* Its children live: they read from the pipe, whose other end is still here. */
+	CU_ASSERT_TRUE(until_runtimes_are(0));
+	for (unsigned int number = 1; number <= 2; number++) {
+		probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+		usched_address_embedded(&address, &bytes, getuid(), parent, number);
+		CU_ASSERT_EQUAL(connect(probe, (struct sockaddr *)&address, bytes), -1);
+		CU_ASSERT_EQUAL(errno, ECONNREFUSED);
+		close(probe);
+	}
+	close(life[0]);
+	close(life[1]);
+	end();
+}
+
 static int set(union usched_message_any *message, const char *key, uint64_t value, uint32_t pid,
 	       uint16_t dry_run, uint16_t number)
 {
@@ -883,6 +964,7 @@ static const struct usched_test tests[] = {
 	{ "cpus_are_shared_by_demand", cpus_are_shared_by_demand },
 	{ "a_cpu_that_is_not_given_back_goes_on_in_time", a_cpu_that_is_not_given_back_goes_on_in_time },
 	{ "a_killed_process_frees_its_cpus", a_killed_process_frees_its_cpus },
+	{ "a_child_of_fork_keeps_no_entry", a_child_of_fork_keeps_no_entry },
 	{ "observers_list_open_and_set", observers_list_open_and_set },
 	{ "runtimes_of_one_process_are_told_apart", runtimes_of_one_process_are_told_apart },
 	{ "another_user_learns_and_changes_nothing", another_user_learns_and_changes_nothing },

@@ -5,7 +5,9 @@
  *
  * The workers' own counters say which row was taken. One worker, so that order decides.
  */
+#include <dirent.h>
 #include <errno.h>
+#include <ftw.h>
 #include <link.h>
 #include <pthread.h>
 #include <search.h>
@@ -15,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -389,9 +392,85 @@ static void *walks_objects(void *argument)
 	return dl_iterate_phdr(sees_object, argument) == 1 ? NULL : argument;
 }
 
+USCHED_MIGRATABLE static int compares_with(const void *first, const void *second, void *argument)
+{
+	spins_migratable(argument);
+	return *(const int *)first - *(const int *)second;
+}
+
+static void *sorts_with(void *argument)
+{
+	int values[] = { 3, 1, 2 };
+
+	qsort_r(values, 3, sizeof(values[0]), compares_with, argument);
+	return values[0] == 1 && values[2] == 3 ? NULL : argument;
+}
+
+static void *searches_in_turn(void *argument)
+{
+	const int values[] = { 1, 2, 3 }, key = 2;
+	size_t count = 3;
+
+	callback_argument = argument;
+	return lfind(&key, values, &count, sizeof(values[0]), compares) == &values[1] ? NULL : argument;
+}
+
+static void *searches_a_tree(void *argument)
+{
+	static const int values[] = { 2, 1, 3 };
+	void *root = NULL;
+
+	callback_argument = argument;
+	for (unsigned int i = 0; i < 3; i++) {
+		if (!tsearch(&values[i], &root, compares))
+			return argument;
+	}
+	for (unsigned int i = 0; i < 3; i++)
+		tdelete(&values[i], &root, compares);
+	return root;
+}
+
+USCHED_MIGRATABLE static int passes_none(const struct dirent *entry)
+{
+	(void)entry;
+	spins_migratable(callback_argument);
+	return 0;
+}
+
+static void *scans_a_folder(void *argument)
+{
+	struct dirent **entries = NULL;
+	int count;
+
+	callback_argument = argument;
+	count = scandir("/proc/self", &entries, passes_none, NULL);
+	free(entries);
+	return count == 0 ? NULL : argument;
+}
+
+USCHED_MIGRATABLE static int visits(const char *path, const struct stat *info, int type,
+				    struct FTW *place)
+{
+	(void)path;
+	(void)info;
+	(void)type;
+	(void)place;
+	spins_migratable(callback_argument);
+	return 1;
+}
+
+static void *walks_a_folder(void *argument)
+{
+	callback_argument = argument;
+	return nftw("/proc/self", visits, 2, FTW_PHYS) == 1 ? NULL : argument;
+}
+
 static void callbacks_are_handed_over(void)
 {
-	static void *(*const functions[])(void *) = { sorts, searches, does_once, walks_objects };
+	static void *(*const functions[])(void *) = {
+		sorts, searches, does_once, walks_objects, sorts_with, searches_in_turn,
+		searches_a_tree, scans_a_folder, walks_a_folder,
+	};
 	static const pthread_once_t again = PTHREAD_ONCE_INIT;
 
 	if (USCHED_SIGNALS_ARE_DELAYED)
@@ -490,6 +569,93 @@ static void a_sibling_blocks_in_read_on_what_a_preempted_fiber_must_write(void)
 	stop();
 	close(pipe_ends[0]);
 	close(pipe_ends[1]);
+}
+
+/* ---- damage that does happen, to who breaks the promise of declared code ---- */
+
+enum { MUTEXES = 1000 };
+
+static pthread_mutex_t owned_mutexes[MUTEXES];
+static _Atomic int held_mutex;			/* index; -1: none yet */
+static _Atomic long locked_by;			/* the thread that its mutex takes for its owner */
+static _Atomic unsigned int looked, entered, not_unlocked, unlocked;
+
+/* Holds a mutex that knows its owner across a switch in place, until it goes on in another thread. */
+USCHED_MIGRATABLE static void *holds_an_owned_mutex(void *argument)
+{
+	for (int i = 0; i < MUTEXES && !atomic_load(&enough); i++) {
+		pthread_mutex_lock(&owned_mutexes[i]);
+		atomic_store(&locked_by, syscall(SYS_gettid));
+		while (syscall(SYS_gettid) == atomic_load(&locked_by)) {
+			for (unsigned int j = 0; j < 100000; j++)
+				__asm__ volatile("");
+		}
+		atomic_store(&looked, 0);
+		atomic_store(&held_mutex, i);
+		while (atomic_load(&looked) < 2)
+			;
+		atomic_store(&held_mutex, -1);
+		/* Back on the first thread it may be by now: then all is well again. */
+		if (pthread_mutex_unlock(&owned_mutexes[i]) == EPERM)
+			atomic_fetch_add(&not_unlocked, 1);
+		else
+			atomic_fetch_add(&unlocked, 1);
+		if (atomic_load(&entered) > 0 && atomic_load(&not_unlocked) > 0)
+			atomic_store(&enough, true);
+	}
+	atomic_store(&enough, true);
+	return argument;
+}
+
+/* Stopped in mid-run it keeps the thread that it was on: maybe the one that "owns" the mutex. */
+static void *enters_an_owned_mutex(void *argument)
+{
+	int last = -1;
+
+	while (!atomic_load(&enough)) {
+		int i = atomic_load(&held_mutex);
+
+		if (i < 0 || i == last)
+			continue;
+		last = i;
+		if (syscall(SYS_gettid) == atomic_load(&locked_by) &&
+		    pthread_mutex_trylock(&owned_mutexes[i]) == 0) {
+			/* Two fibers are inside. */
+			atomic_fetch_add(&entered, 1);
+			pthread_mutex_unlock(&owned_mutexes[i]);
+		}
+		atomic_fetch_add(&looked, 1);
+	}
+	return argument;
+}
+
+static void an_owned_mutex_held_across_a_switch_is_damaged(void)
+{
+	pthread_mutexattr_t attributes;
+	usched_fiber_t ids[3];
+
+	if (USCHED_SIGNALS_ARE_DELAYED)
+		USCHED_SKIP("tsan: a handler does not run where the signal arrives");
+	if (USCHED_ARCH_GENERIC)
+		USCHED_SKIP("generic: every stack begins in libc, so nothing is switched in place");
+	pthread_mutexattr_init(&attributes);
+	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
+	for (unsigned int i = 0; i < MUTEXES; i++)
+		pthread_mutex_init(&owned_mutexes[i], &attributes);
+	pthread_mutexattr_destroy(&attributes);
+	atomic_store(&held_mutex, -1);
+	atomic_store(&enough, false);
+	CU_ASSERT_EQUAL(USCHED_CODE_ADD(), 0);
+	start(200000, USCHED_WAKEUP_DEFAULT, USCHED_BUDGET_DEFAULT);
+	ids[0] = spawn(USCHED_PREEMPT_YIELD, holds_an_owned_mutex, NULL);
+	for (unsigned int i = 1; i < 3; i++)
+		ids[i] = spawn(USCHED_PREEMPT_HANDOFF, enters_an_owned_mutex, NULL);
+	for (unsigned int i = 0; i < 3; i++)
+		join(ids[i]);
+	/* Its holder cannot unlock it, and who has the holder's old thread walks in. */
+	CU_ASSERT(atomic_load(&not_unlocked) > 0);
+	CU_ASSERT(atomic_load(&entered) > 0);
+	stop();
 }
 
 /* ---- sections and checkpoints ---- */
@@ -1004,6 +1170,8 @@ int main(void)
 		  a_yield_fiber_holds_a_pthread_mutex_that_its_sibling_wants },
 		{ "a_sibling_blocks_in_read_on_what_a_preempted_fiber_must_write",
 		  a_sibling_blocks_in_read_on_what_a_preempted_fiber_must_write },
+		{ "an_owned_mutex_held_across_a_switch_is_damaged",
+		  an_owned_mutex_held_across_a_switch_is_damaged },
 		{ "sections_nest_and_delay_ticks", sections_nest_and_delay_ticks },
 		{ "a_checkpoint_lets_others_run_when_the_slice_is_over",
 		  a_checkpoint_lets_others_run_when_the_slice_is_over },

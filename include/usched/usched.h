@@ -24,6 +24,10 @@
  *              keep no address of a thread-local variable across it.
  *   Handlers   usched_post() may be called from any signal handler, the others from none. One
  *              that would have to wait on an alternate stack gives -EPERM instead.
+ *   Fork       in a child of fork(2), if its parent had a runtime, usched_self(), _now(), _after() and
+ *              _version() work, usched_runtime_current() is NULL, and each other function gives
+ *              -EPERM, until exec or usched_runtime_reset(). A child that was forked by a fiber
+ *              goes on as a thread does; when the fiber's function returns, it ends as by exit(0).
  */
 
 #include <stddef.h>
@@ -115,6 +119,7 @@ struct usched_runtime_options {
  *		-ENOMEM, -EAGAIN  no memory; fewer threads than workers and two helpers
  *		-ENOTSUP the CPU or kernel lacks what the switch needs
  *		-EMFILE  63 runtimes exist already
+ *		-EPERM   a child of fork(2) that has not called usched_runtime_reset()
  * Ownership:	free with usched_runtime_destroy().
  * May switch:	no
  * Callable from: any thread that is not a fiber
@@ -138,6 +143,21 @@ int usched_runtime_create(struct usched_runtime **runtime,
  * Callable from: any thread that is not a fiber; once at a time
  */
 int usched_runtime_destroy(struct usched_runtime *runtime, uint64_t deadline_ns);
+
+/**
+ * usched_runtime_reset() - in a child of fork(2): forget the parent's runtimes
+ *
+ * While the parent has a runtime its child is outside: see "Fork" at the top. This call ends that, and
+ * is a promise: nothing that came from before the fork (runtimes, fibers, channels, events, mutexes
+ * that were in use) is used any more. Their memory stays as it is until exec or the end, since a
+ * thread that the child does not have may have held a lock of it.
+ *
+ * Return:	0: a runtime may be created; also when there was nothing to forget
+ * Errors:	-EBUSY  the runtimes of this process are its own; nothing happened
+ * May switch:	no
+ * Callable from: the child, by one thread
+ */
+int usched_runtime_reset(void);
 
 /**
  * usched_runtime_set_quantum() - change the quantum of all its fibers, now
@@ -363,7 +383,8 @@ int usched_set_quantum(usched_fiber_t fiber, uint64_t quantum_ns);
  * A fiber with USCHED_PREEMPT_YIELD that is stopped in declared code is switched as cheaply as by
  * usched_yield(), and goes on wherever there is a CPU. Its author promises that this code, from
  * there, holds no pthread mutex and no lock of a FILE, and uses no thread-local variable, errno
- * included. A function that such code calls need not be declared: stopped there, the fiber keeps
+ * included. A mutex that knows its owner (recursive, error-checking) is damaged by a switch: its holder
+ * cannot unlock it, and others may be inside with it. A function that such code calls need not be declared: stopped there, the fiber keeps
  * its thread. So it does when declared code was called back by a library (qsort, pthread_once) in
  * which none was declared, and inside signal handlers. Declared code of a library that is loaded
  * later may be added at any time; adding a range again takes note of newly loaded libraries.

@@ -52,6 +52,14 @@ void usched_descriptors_destroy(struct usched_scheduler *scheduler)
 	scheduler->descriptors = NULL;
 }
 
+void usched_descriptors_forget(void)
+{
+	usched_spinlock_init(&tables_lock, USCHED_RANK_RUNTIME);
+	for (uint32_t number = 1; number <= USCHED_RUNTIMES_MAX; number++)
+		tables[number] = NULL;
+	atomic_store_explicit(&table_count, 0, memory_order_relaxed);
+}
+
 /* End the wait that a word stands for. */
 static void claim(struct usched_carrier *carrier, struct usched_scheduler *scheduler, uint64_t word,
 		  enum usched_wait_state reason)

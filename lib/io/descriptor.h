@@ -52,6 +52,9 @@ int usched_descriptors_init(struct usched_scheduler *scheduler);
 /** usched_descriptors_destroy() - give it back */
 void usched_descriptors_destroy(struct usched_scheduler *scheduler);
 
+/** usched_descriptors_forget() - in a child of fork: no scheduler has a table */
+void usched_descriptors_forget(void);
+
 /** usched_descriptor_event() - the hook io_event: make ready who waits for it */
 void usched_descriptor_event(struct usched_carrier *carrier, uint64_t data, uint32_t events);
 

@@ -33,6 +33,8 @@ static int begin(struct caller *caller, int descriptor)
 	struct usched_descriptor *state;
 	int error;
 
+	if (usched_is_refused(carrier))
+		return -EPERM;
 	caller->scheduler = carrier ? carrier->scheduler : NULL;
 	caller->generation = 0;
 	if (!caller->scheduler) {
@@ -100,9 +102,11 @@ int usched_listen(int *descriptor, const struct sockaddr *address, socklen_t add
 		  int backlog)
 {
 	struct usched_carrier *carrier = usched_carrier_self_get();
-	int one = 1, error;
-	int new = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int one = 1, error, new;
 
+	if (usched_is_refused(carrier))
+		return -EPERM;
+	new = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (new < 0)
 		return -errno;
 	if (address->sa_family == AF_INET || address->sa_family == AF_INET6)
@@ -142,14 +146,28 @@ int usched_accept(int descriptor, int *connection, struct sockaddr *address,
 	return error;
 }
 
+/* Also with a time-out of nothing a signal ends the call. */
+static bool is_writable(int descriptor)
+{
+	struct pollfd poll_one = { .fd = descriptor, .events = POLLOUT };
+	int count;
+
+	do
+		count = poll(&poll_one, 1, 0);
+	while (count < 0 && usched_errno_get() == EINTR);
+	return count != 0;
+}
+
 int usched_connect(int *descriptor, const struct sockaddr *address, socklen_t address_bytes,
 		   uint64_t deadline_ns)
 {
 	struct caller caller;
 	socklen_t error_bytes = sizeof(int);
-	int error = 0;
-	int new = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int error = 0, new;
 
+	if (usched_in_child())
+		return -EPERM;
+	new = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (new < 0)
 		return -errno;
 	if (usched_carrier_self_get())
@@ -158,13 +176,11 @@ int usched_connect(int *descriptor, const struct sockaddr *address, socklen_t ad
 	if (!error && connect(new, address, address_bytes)) {
 		error = -errno;
 		if (error == -EINPROGRESS || error == -EINTR) {
-			struct pollfd done = { .fd = new, .events = POLLOUT };
-
 			/* Readiness left over from before the connect counts for nothing. */
 			do {
 				error = wait_if_blocked(&caller, new, USCHED_WRITABLE,
 							USCHED_WAIT_ON_CONNECT, deadline_ns, EAGAIN);
-			} while (!error && poll(&done, 1, 0) == 0);
+			} while (!error && !is_writable(new));
 			if (!error) {
 				getsockopt(new, SOL_SOCKET, SO_ERROR, &error, &error_bytes);
 				error = -error;
@@ -235,6 +251,8 @@ int usched_close(int descriptor)
 {
 	struct usched_carrier *carrier = usched_enter();
 
+	if (usched_is_refused(carrier))
+		return -EPERM;
 	usched_descriptor_close(carrier, descriptor);
 	usched_leave_here(carrier);
 	/* Linux closes the number even when it reports an error: never try again. */

@@ -294,6 +294,19 @@ void usched_overflow_stop(int hook)
 	usched_spinlock_unlock(&hooks_lock);
 }
 
+void usched_overflow_forget(void)
+{
+	usched_spinlock_init(&hooks_lock, USCHED_RANK_RUNTIME);
+	for (unsigned int i = 0; i < USCHED_OVERFLOW_HOOKS_MAX; i++) {
+		hooks[i].taken = false;
+		atomic_store_explicit(&hooks[i].find, NULL, memory_order_relaxed);
+		atomic_store_explicit(&hooks[i].readers, 0, memory_order_relaxed);
+	}
+	if (hooks_taken > 0)
+		remove_handlers(SIGNALS);
+	hooks_taken = 0;
+}
+
 int usched_overflow_thread_start(struct usched_overflow_thread *thread)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);

@@ -85,6 +85,9 @@ int usched_overflow_start(usched_overflow_find *find, void *context);
  */
 void usched_overflow_stop(int hook);
 
+/** usched_overflow_forget() - in a child of fork: no runtime is asked; what was there is put back */
+void usched_overflow_forget(void);
+
 /**
  * usched_overflow_thread_start() - give the calling thread an alternate stack
  *

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/child.h"
 #include "preempt/code.h"
 
 enum {
@@ -178,6 +179,8 @@ int usched_code_add(const void *start, const void *end)
 	struct range *free = NULL;
 	int error = 0;
 
+	if (usched_in_child())
+		return -EPERM;
 	if ((uintptr_t)start >= (uintptr_t)end)
 		return -EINVAL;
 	pthread_mutex_lock(&lock);
@@ -203,6 +206,8 @@ int usched_code_remove(const void *start, const void *end)
 {
 	int error = -ENOENT;
 
+	if (usched_in_child())
+		return -EPERM;
 	pthread_mutex_lock(&lock);
 	for (unsigned int i = 0; i < DECLARED_MAX; i++) {
 		if (low_of(&declared[i]) != (uintptr_t)start ||
@@ -214,6 +219,19 @@ int usched_code_remove(const void *start, const void *end)
 	}
 	pthread_mutex_unlock(&lock);
 	return error;
+}
+
+void usched_code_forget(void)
+{
+	static const pthread_mutex_t unlocked = PTHREAD_MUTEX_INITIALIZER;
+	uint32_t sequence = atomic_load_explicit(&foreign.sequence, memory_order_relaxed);
+
+	lock = unlocked;
+	if (!(sequence & 1))
+		return;
+	/* Another thread was taking note: all code calls back until it is noted anew. */
+	atomic_store_explicit(&foreign.count, SEGMENTS_MAX + 1, memory_order_relaxed);
+	atomic_store_explicit(&foreign.sequence, sequence + 1, memory_order_release);
 }
 
 static bool is_foreign(uint32_t count, uintptr_t address)

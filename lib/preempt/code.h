@@ -41,6 +41,9 @@
 /** usched_code_find_libc() - once per process, before the first tick. Callable from: any thread. */
 void usched_code_find_libc(void);
 
+/** usched_code_forget() - in a child of fork: no other thread changes what is declared, which stays */
+void usched_code_forget(void);
+
 /** usched_code_is_libc() - code whose locks many share. Callable from: signal handler. */
 bool usched_code_is_libc(uintptr_t pc);
 

@@ -316,6 +316,7 @@ void usched_preempt_tick(struct usched_carrier *carrier, ucontext_t *frame)
 			      USCHED_REVOKE_NONE)
 			return;
 		if (worker) {
+			usched_tick_calm(carrier);	/* the note is what it was for */
 			atomic_store_explicit(&worker->poll_due, true, memory_order_relaxed);
 			usched_count(&worker->counters.ticks);
 			usched_count(&worker->counters.decisions[fiber ? usched_fiber_mode(fiber) : 0]

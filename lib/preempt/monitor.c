@@ -38,8 +38,9 @@ static uint64_t thread_clock_ns(const struct usched_carrier *carrier)
 	return (uint64_t)clock.tv_sec * 1000000000 + (uint64_t)clock.tv_nsec;
 }
 
-/* Does the kernel say that the thread is inside a system call or a fault, and not on a CPU? */
-static bool is_blocked(const struct usched_carrier *carrier)
+/* Does the kernel say that the thread is inside a system call or a fault, and not on a CPU? With a masked
+   /proc it says nothing: @silent. */
+static bool is_blocked(const struct usched_carrier *carrier, bool silent)
 {
 	char path[64], text[16];
 	struct usched_format format;
@@ -52,15 +53,17 @@ static bool is_blocked(const struct usched_carrier *carrier)
 	usched_format_string(&format, "/syscall");
 	descriptor = open(path, O_RDONLY | O_CLOEXEC);
 	if (descriptor < 0)
-		return true;		/* masked /proc: the clock's word must do */
+		return silent;
 	got = read(descriptor, text, sizeof(text));
 	close(descriptor);
-	return got <= 0 || memcmp(text, "running", 7) != 0;
+	return got <= 0 ? silent : memcmp(text, "running", 7) != 0;
 }
 
+/* A CPU to give back is work, too: another carrier can do it. */
 static bool has_other_work(struct usched_worker *worker)
 {
 	return usched_has_ready(worker) ||
+	       atomic_load_explicit(&worker->revoked, memory_order_relaxed) ||
 	       atomic_load_explicit(&worker->timers.first_ns, memory_order_relaxed) != UINT64_MAX ||
 	       atomic_load_explicit(&worker->descriptors_watched, memory_order_relaxed) != 0 ||
 	       atomic_load_explicit(&worker->adopts, memory_order_relaxed);
@@ -162,6 +165,14 @@ static void take(struct usched_scheduler *scheduler, struct usched_worker *worke
 	usched_carrier_give(heir, worker);
 }
 
+bool usched_monitor_take_blocked(struct usched_worker *worker, struct usched_carrier *owner)
+{
+	if (owner->tick_kind != USCHED_TICK_PERF || !is_blocked(owner, false))
+		return false;
+	take(worker->scheduler, worker, owner);
+	return true;
+}
+
 static void look_at(struct usched_scheduler *scheduler, struct usched_worker *worker,
 		    uint64_t now_ns)
 {
@@ -204,8 +215,9 @@ static void look_at(struct usched_scheduler *scheduler, struct usched_worker *wo
 	/* From pass to pass, so that it does not count how long it ran before. */
 	if (clock_ns - worker->window_clock_ns <
 	    (now_ns - worker->window_ns) * STILL_PERCENT / 100) {
-		/* It stood still: blocked, or the kernel gave its CPU to somebody else. */
-		if (is_blocked(owner))
+		/* It stood still: blocked, or the kernel gave its CPU to somebody else. Where the
+		   kernel does not tell, the clock's word must do. */
+		if (is_blocked(owner, true))
 			take(scheduler, worker, owner);
 		return;
 	}

@@ -9,7 +9,8 @@
  *	- a carrier that blocks in the kernel, or is busy there, while its worker has other work:
  *	  the worker is taken from it and given to a spare;
  *	- a fiber that waits in a queue while a worker sleeps: the worker is woken;
- *	- ticks by tgkill for carriers without a tick of their own.
+ *	- a carrier that blocks there while its worker's CPU is to be given back: the same;
+ *	- ticks by signals for carriers without a tick of their own.
  *
  * Detection is a guess, and may be: taking is safe whatever the reason (K2 of carrier.h).
  *
@@ -34,7 +35,16 @@ enum usched_monitor_seen {
 /** usched_monitor_pass() - one look at all workers */
 enum usched_monitor_seen usched_monitor_pass(struct usched_scheduler *scheduler, uint64_t now_ns);
 
-/** usched_monitor_kick() - a tick by tgkill to the carrier of a worker, for a revocation. */
+/**
+ * usched_monitor_take_blocked() - somebody else is to run here now: not by a tick, if that is no use
+ *
+ * A carrier that perf stops is not disturbed in a system call; its worker is taken from it instead.
+ *
+ * Return:	false: nothing was done, and a tick is to be sent
+ */
+bool usched_monitor_take_blocked(struct usched_worker *worker, struct usched_carrier *owner);
+
+/** usched_monitor_kick() - a tick to the carrier of a worker, for a revocation. */
 void usched_monitor_kick(struct usched_worker *worker);
 
 /** usched_monitor_tick_all() - the timerfd's beat: a tick for each running carrier without one */

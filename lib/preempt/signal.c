@@ -72,7 +72,7 @@ static bool is_ours(struct usched_carrier *carrier, const siginfo_t *info)
 	       atomic_load_explicit(&carrier->signal_sent, memory_order_relaxed);
 }
 
-void usched_tick_send(struct usched_carrier *carrier)
+void usched_tick_raise(struct usched_carrier *carrier)
 {
 	int signal = usched_tick_signal();
 	siginfo_t info;
@@ -219,6 +219,17 @@ void usched_tick_uninstall(void)
 		atomic_store_explicit(&installed_signal, 0, memory_order_release);
 	}
 	usched_spinlock_unlock(&install_lock);
+}
+
+void usched_tick_forget(void)
+{
+	usched_spinlock_init(&install_lock, USCHED_RANK_RUNTIME);
+	buried_signal = 0;
+	if (usched_tick_signal())
+		put_back(usched_tick_signal());
+	users = 0;
+	atomic_store_explicit(&installed_signal, 0, memory_order_release);
+	atomic_store_explicit(&is_replaced, false, memory_order_relaxed);
 }
 
 bool usched_tick_is_replaced(void)

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/clock.h"
 #include "preempt/tick.h"
 #include "worker/dispatch.h"
@@ -21,7 +22,10 @@
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
-enum { FAST_NS = 50000 };		/* for a carrier that lost its worker */
+enum {
+	FAST_NS = 50000,		/* for a carrier that lost its worker	*/
+	SOONEST_NS = 10000,		/* the shortest that the kernel has for perf's clock */
+};
 
 static int perf_open(int signal)
 {
@@ -50,7 +54,7 @@ static int perf_open(int signal)
 		close(descriptor);
 		return error;
 	}
-	return descriptor;
+	return usched_owned_add(descriptor);
 }
 
 static int timer_open(struct usched_carrier *carrier, int signal, timer_t *timer)
@@ -109,7 +113,7 @@ int usched_tick_choose(enum usched_tick wanted, int signal, struct usched_tick_p
 	if (wanted == USCHED_TICK_AUTO || wanted == USCHED_TICK_PERF) {
 		result = perf_open(signal);
 		if (result >= 0) {
-			close(result);
+			usched_owned_close(result);
 			probe->kind = USCHED_TICK_PERF;
 			probe->perf = USCHED_TICK_NOT_REFUSED;
 			probe->timer = USCHED_TICK_NOT_REFUSED;
@@ -155,7 +159,7 @@ void usched_tick_open(struct usched_carrier *carrier, enum usched_tick kind)
 void usched_tick_close(struct usched_carrier *carrier)
 {
 	if (carrier->tick_kind == USCHED_TICK_PERF)
-		close(carrier->tick_descriptor);
+		usched_owned_close(carrier->tick_descriptor);
 	else if (carrier->tick_kind == USCHED_TICK_TIMER)
 		timer_delete(carrier->tick_timer);
 }
@@ -295,16 +299,40 @@ void usched_tick_wanted(struct usched_worker *worker)
 	usched_carrier_let_go(owner);
 }
 
-void usched_tick_hurry(struct usched_carrier *carrier)
+void usched_tick_calm(struct usched_carrier *carrier)
 {
-	/* Twenty thousand signals a second would go to a handler that has no use for them. */
-	if (usched_tick_is_replaced())
+	if (!atomic_load_explicit(&carrier->tick_fast, memory_order_relaxed))
 		return;
+	atomic_store_explicit(&carrier->tick_fast, false, memory_order_relaxed);
+	set_period(carrier, atomic_load_explicit(&carrier->tick_ns, memory_order_relaxed));
+}
+
+static void shorten(struct usched_carrier *carrier, uint64_t period_ns)
+{
+	/* Thousands of signals a second would go to a handler that has no use for them. */
+	if (usched_tick_is_replaced()) {
+		usched_tick_calm(carrier);
+		return;
+	}
 	/* The flag twice: the carrier may have put its period right between the two calls, and
 	   does so again at its next tick. */
 	atomic_store_explicit(&carrier->tick_fast, true, memory_order_relaxed);
-	set_period(carrier, FAST_NS);
+	set_period(carrier, period_ns);
 	atomic_store_explicit(&carrier->tick_fast, true, memory_order_relaxed);
+}
+
+void usched_tick_hurry(struct usched_carrier *carrier)
+{
+	shorten(carrier, FAST_NS);
+}
+
+void usched_tick_send(struct usched_carrier *carrier)
+{
+	/* Not by a signal from here: the carrier may just have gone into the kernel. */
+	if (carrier->tick_kind == USCHED_TICK_PERF)
+		shorten(carrier, SOONEST_NS);
+	else
+		usched_tick_raise(carrier);
 }
 
 uint64_t usched_tick_cost_ns(struct usched_carrier *carrier, uint64_t (*cycles_to_ns)(uint64_t))

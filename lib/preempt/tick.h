@@ -6,7 +6,8 @@
  * What makes a running fiber stop: a signal to its carrier, once a quantum of running.
  *
  *	perf	a task-clock event per carrier, user mode only. It counts the time that the thread
- *		runs: a sleeping one gets no tick, and no system call is cut short by one.
+ *		runs: a sleeping one gets no tick, and no system call is cut short by one. Nor by
+ *		one that the monitor sends, which is a shorter period for a moment.
  *	timer	a POSIX timer per carrier, CLOCK_MONOTONIC, armed while the carrier has a worker
  *	timerfd	one timer in the monitor, which signals the carriers that run
  *
@@ -71,15 +72,24 @@ int usched_tick_install(int signal, bool *shared);
 /** usched_tick_uninstall() - the last runtime puts back what was there. Its carriers have ended. */
 void usched_tick_uninstall(void);
 
+/** usched_tick_forget() - in a child of fork: no runtime uses a signal; what was there is put back */
+void usched_tick_forget(void);
+
 /** usched_tick_signal() - the signal in use; 0: none. Callable from: anywhere. */
 int usched_tick_signal(void);
 
 /**
- * usched_tick_send() - a tick by the monitor, to a carrier that is ready
+ * usched_tick_send() - a tick as soon as can be, to a carrier that is ready
+ *
+ * One that perf stops gets it within 10 us of its next running outside the kernel, so that no system
+ * call of its fiber is cut short; one of another kind at once, by a signal.
  *
  * Callable from: any thread
  */
 void usched_tick_send(struct usched_carrier *carrier);
+
+/** usched_tick_raise() - the signal of a tick, at once. Any thread. */
+void usched_tick_raise(struct usched_carrier *carrier);
 
 /**
  * usched_tick_suspect() - ticks should have come, and did not: has the program replaced the handler?
@@ -131,6 +141,9 @@ uint64_t usched_tick_cost_ns(struct usched_carrier *carrier, uint64_t (*cycles_t
 
 /** usched_tick_hurry() - the next tick in 50 us; the one after that is the quantum's again */
 void usched_tick_hurry(struct usched_carrier *carrier);
+
+/** usched_tick_calm() - the tick that was hurried, or sent, has come: the period of before. Anywhere. */
+void usched_tick_calm(struct usched_carrier *carrier);
 
 /** usched_preempt_pending() - the hook tick_pending; see decide.c */
 void usched_preempt_pending(struct usched_carrier *carrier);

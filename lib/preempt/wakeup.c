@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sys/epoll.h>
 
+#include "preempt/monitor.h"
 #include "preempt/tick.h"
 #include "preempt/wakeup.h"
 #include "worker/dispatch.h"
@@ -108,8 +109,10 @@ static void look_at(struct usched_worker *worker, int epoll, uint64_t mark, uint
 		sooner(due_ns, allowed_ns);
 		return;
 	}
-	atomic_store_explicit(&worker->urgent, dispatches + 1, memory_order_relaxed);
-	usched_tick_send(owner);
+	if (!usched_monitor_take_blocked(worker, owner)) {
+		atomic_store_explicit(&worker->urgent, dispatches + 1, memory_order_relaxed);
+		usched_tick_send(owner);
+	}
 	watch->urgent_ns = now_ns;
 	watch->ready = false;
 	watch->arm_ns = now_ns + wakeup_ns;

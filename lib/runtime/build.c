@@ -8,8 +8,8 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
+#include "base/child.h"
 #include "io/descriptor.h"
 #include "runtime/runtime.h"
 #include "worker/inbox.h"
@@ -41,8 +41,8 @@ static int build_worker(struct usched_runtime *runtime, struct usched_worker *wo
 	usched_inbox_init(&worker->mailbox);
 	worker->events = calloc(2 * USCHED_POLL_EVENTS, sizeof(*worker->events));
 	worker->victims = calloc(scheduler->worker_count, sizeof(struct usched_worker *));
-	worker->poll_descriptor = epoll_create1(EPOLL_CLOEXEC);
-	worker->wake_descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	worker->poll_descriptor = usched_owned_add(epoll_create1(EPOLL_CLOEXEC));
+	worker->wake_descriptor = usched_owned_add(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (!worker->events || !worker->victims)
 		return -ENOMEM;
 	if (worker->poll_descriptor < 0 || worker->wake_descriptor < 0 ||
@@ -171,10 +171,8 @@ void usched_unbuild(struct usched_runtime *runtime)
 		free(worker->events);
 		free(worker->victims);
 		usched_timers_destroy(&worker->timers);
-		if (worker->poll_descriptor >= 0)
-			close(worker->poll_descriptor);
-		if (worker->wake_descriptor >= 0)
-			close(worker->wake_descriptor);
+		usched_owned_close(worker->poll_descriptor);
+		usched_owned_close(worker->wake_descriptor);
 	}
 	for (uint32_t i = 0; i < scheduler->pool_count; i++) {
 		usched_stacks_destroy(&scheduler->pools[i].stacks);

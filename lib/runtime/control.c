@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/clock.h"
 #include "runtime/control_private.h"
 
@@ -212,7 +213,7 @@ int usched_control_create(struct usched_control **result,
 	control->watch = -1;
 	for (unsigned int i = 0; i < USCHED_OBSERVERS_MAX; i++)
 		control->observers[i].socket = -1;
-	control->epoll = epoll_create1(EPOLL_CLOEXEC);
+	control->epoll = usched_owned_add(epoll_create1(EPOLL_CLOEXEC));
 	error = control->epoll < 0 ? -errno : usched_control_embed(control);
 	if (error) {
 		usched_control_destroy(control);
@@ -282,17 +283,13 @@ void usched_control_destroy(struct usched_control *control)
 		return;
 	for (unsigned int i = 0; i < USCHED_OBSERVERS_MAX; i++)
 		usched_control_drop(&control->observers[i]);
-	if (control->listener >= 0)
-		close(control->listener);
-	if (control->daemon >= 0)
-		close(control->daemon);
-	if (control->watch >= 0)
-		close(control->watch);
+	usched_message_hang_up(control->listener);
+	usched_message_hang_up(control->daemon);
+	usched_owned_close(control->watch);
 	usched_segment_close(&control->old.grant);
 	usched_segment_close(&control->old.report);
 	usched_segment_close(&control->pair.grant);
 	usched_segment_close(&control->pair.report);
-	if (control->epoll >= 0)
-		close(control->epoll);
+	usched_owned_close(control->epoll);
 	munmap(control, sizeof(*control));
 }

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "runtime/control_private.h"
 
 #define FIRST_PAUSE_NS UINT64_C(100000000)
@@ -50,10 +51,10 @@ void usched_control_attach_init(struct usched_control *control)
 		return;
 	control->retry_ns = 0;
 	control->pause_ns = FIRST_PAUSE_NS;
-	control->watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	control->watch = usched_owned_add(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
 	if (control->watch >= 0 &&
 	    usched_control_watch(control, control->watch, USCHED_EVENT_WATCH)) {
-		close(control->watch);
+		usched_owned_close(control->watch);
 		control->watch = -1;
 	}
 	watch_directory(control);
@@ -61,8 +62,7 @@ void usched_control_attach_init(struct usched_control *control)
 
 static void hang_up(struct usched_control *control)
 {
-	if (control->daemon >= 0)
-		close(control->daemon);
+	usched_message_hang_up(control->daemon);
 	control->daemon = -1;
 }
 
@@ -103,7 +103,8 @@ static void attach(struct usched_control *control, uint64_t now_ns)
 	control->retry_ns = UINT64_MAX;
 	if (usched_address_path(&address, &bytes, control->directory, "client.sock"))
 		return;			/* no socket can have this name: for ever embedded */
-	control->daemon = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	control->daemon = usched_owned_add(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK |
+						  SOCK_CLOEXEC, 0));
 	if (control->daemon < 0 || connect(control->daemon, (struct sockaddr *)&address, bytes)) {
 		bool absent = control->daemon >= 0 && errno == ENOENT;
 

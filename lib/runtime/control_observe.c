@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/clock.h"
 #include "base/format.h"
 #include "runtime/control_private.h"
@@ -23,7 +24,8 @@ void usched_control_listen(struct usched_control *control)
 	static const char unobserved[] =
 		"usched: this runtime cannot be observed: its abstract socket cannot be bound "
 		"(another network namespace policy?); it works without\n";
-	int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int listener = usched_owned_add(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK |
+					       SOCK_CLOEXEC, 0));
 
 	for (unsigned int ordinal = 1; listener >= 0 && ordinal <= USCHED_WIRE_RUNTIMES_MAX;
 	     ordinal++) {
@@ -43,15 +45,13 @@ void usched_control_listen(struct usched_control *control)
 		if (errno != EADDRINUSE)
 			break;
 	}
-	if (listener >= 0)
-		close(listener);
+	usched_message_hang_up(listener);
 	(void)!write(STDERR_FILENO, unobserved, sizeof(unobserved) - 1);
 }
 
 void usched_control_drop(struct usched_observer *observer)
 {
-	if (observer->socket >= 0)
-		close(observer->socket);
+	usched_message_hang_up(observer->socket);
 	observer->socket = -1;
 }
 
@@ -102,8 +102,8 @@ void usched_control_accept(struct usched_control *control, uint64_t now_ns)
 
 		if (observer->socket >= 0)
 			continue;
-		observer->socket = accept4(control->listener, NULL, NULL,
-					   SOCK_NONBLOCK | SOCK_CLOEXEC);
+		observer->socket = usched_owned_add(accept4(control->listener, NULL, NULL,
+							    SOCK_NONBLOCK | SOCK_CLOEXEC));
 		if (observer->socket < 0) {
 			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
 			    errno == ENOBUFS) {

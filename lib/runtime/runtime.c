@@ -12,6 +12,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/futex.h"
 #include "io/descriptor.h"
 #include "memory/cycles.h"
@@ -38,17 +39,6 @@ struct usched_runtime *usched_runtime_current(void)
 	struct usched_carrier *carrier = usched_carrier_self_get();
 
 	return carrier ? usched_runtime_of(carrier->scheduler) : NULL;
-}
-
-/* In the child of a fork only the caller exists: its fiber becomes a plain thread. */
-static void in_child(void)
-{
-	usched_carrier_self_set(NULL);
-}
-
-static void register_fork(void)
-{
-	pthread_atfork(NULL, NULL, in_child);
 }
 
 static void fiber_ended(struct usched_scheduler *scheduler)
@@ -92,7 +82,8 @@ static int choose_tick(struct usched_runtime *runtime)
 		return -EINVAL;
 	}
 	if (runtime->tick.kind == USCHED_TICK_TIMERFD) {
-		runtime->tick_timerfd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+		runtime->tick_timerfd = usched_owned_add(timerfd_create(CLOCK_MONOTONIC,
+									TFD_CLOEXEC | TFD_NONBLOCK));
 		if (runtime->tick_timerfd < 0)
 			return -errno;
 	}
@@ -169,38 +160,39 @@ static void free_runtime(struct usched_runtime *runtime)
 	if (runtime->scheduler.number)
 		usched_registry_remove(runtime->scheduler.number);
 	usched_unbuild(runtime);
-	if (runtime->tick_timerfd >= 0)
-		close(runtime->tick_timerfd);
-	if (runtime->monitor_wake >= 0)
-		close(runtime->monitor_wake);
+	usched_owned_close(runtime->tick_timerfd);
+	usched_owned_close(runtime->monitor_wake);
 	munmap(runtime, sizeof(*runtime));
+	usched_fork_matters_not();
 }
 
 int usched_runtime_create(struct usched_runtime **result,
 			  const struct usched_runtime_options *options)
 {
-	static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 	struct usched_settings settings;
 	struct usched_runtime *runtime;
 	struct usched_scheduler *scheduler;
-	int error = usched_settings_read(&settings, options);
+	int error;
 
+	if (usched_in_child())
+		return -EPERM;
+	error = usched_settings_read(&settings, options);
 	if (!error)
 		error = usched_arch_check();
 	if (error)
 		return error;
-	pthread_once(&fork_once, register_fork);
 	runtime = mmap(NULL, sizeof(*runtime), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 		       -1, 0);
 	if (runtime == MAP_FAILED)
 		return -ENOMEM;
+	usched_fork_matters();
 	scheduler = &runtime->scheduler;
 	runtime->settings = settings;
 	runtime->tick_timerfd = -1;
 	runtime->overflow_hook = -1;
 	atomic_init(&runtime->spares.look_ns, USCHED_SPARES_LOOK_NS);
 	runtime->started_ns = usched_clock_now_ns();
-	runtime->monitor_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	runtime->monitor_wake = usched_owned_add(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	for (unsigned int i = 0; i < USCHED_TUNABLES; i++)
 		atomic_init(&runtime->requests[i], USCHED_TUNABLE_NOT_ASKED);
 	if (runtime->monitor_wake < 0) {
@@ -256,6 +248,8 @@ int usched_runtime_destroy(struct usched_runtime *runtime, uint64_t deadline_ns)
 {
 	struct usched_scheduler *scheduler;
 
+	if (usched_in_child())
+		return -EPERM;
 	if (!runtime)
 		return 0;
 	if (usched_carrier_self_get())

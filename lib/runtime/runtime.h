@@ -11,8 +11,8 @@
  *	creator		us/new	makes further carriers; it alone may wait for libc's locks
  *
  * Files: options.c what is wanted, build.c pools and workers, threads.c the threads, spares.c how many
- * carriers are kept, host.c what the control plane asks for, spawn.c birth of fibers, runtime.c create
- * and destroy.
+ * carriers are kept, host.c what the control plane asks for, spawn.c birth of fibers, fork.c a child of
+ * fork, runtime.c create and destroy.
  */
 
 #include "base/clock.h"
@@ -120,6 +120,12 @@ uint32_t usched_spares_kept(const struct usched_runtime *runtime);
 
 /** usched_spares_are_ending() - the count of carriers is about to change. The monitor. */
 bool usched_spares_are_ending(const struct usched_runtime *runtime);
+
+/* fork.c */
+
+/** usched_fork_matters() - a runtime begins: a child of fork is outside until the last one has ended */
+void usched_fork_matters(void);
+void usched_fork_matters_not(void);
 
 /* tunables.c */
 

@@ -116,6 +116,8 @@ int usched_spawn(struct usched_runtime *runtime, usched_fiber_t *id,
 	if (!function || read_options(&options, given, &copy))
 		return -EINVAL;
 	carrier = usched_enter();
+	if (usched_is_refused(carrier))
+		return -EPERM;
 	scheduler = runtime ? &runtime->scheduler : carrier ? carrier->scheduler : NULL;
 	if (!scheduler) {
 		error = -EINVAL;

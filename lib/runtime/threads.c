@@ -18,6 +18,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/clock.h"
 #include "base/futex.h"
 #include "preempt/monitor.h"
@@ -290,7 +291,7 @@ static void *monitor_thread(void *argument)
 		usched_futex_wait(&runtime->monitor_begins, 0, UINT64_MAX, true);
 	if (atomic_load_explicit(&runtime->helpers_stop, memory_order_acquire))
 		return NULL;		/* the runtime could not be made */
-	epoll = epoll_create1(EPOLL_CLOEXEC);
+	epoll = usched_owned_add(epoll_create1(EPOLL_CLOEXEC));
 	watch(epoll, runtime->monitor_wake);
 	watch(epoll, usched_control_descriptor(runtime->control));
 	if (runtime->tick_timerfd >= 0)
@@ -354,7 +355,7 @@ static void *monitor_thread(void *argument)
 		}
 	}
 	usched_events_deliver(scheduler);
-	close(epoll);
+	usched_owned_close(epoll);
 	return NULL;
 }
 

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/timerfd.h>
 
+#include "base/child.h"
 #include "preempt/monitor.h"
 #include "runtime/runtime.h"
 #include "worker/dispatch.h"
@@ -209,6 +210,8 @@ int usched_runtime_tune(struct usched_runtime *runtime, const char *key, uint64_
 	uint64_t fiber;
 	int tunable = usched_tunable_find(key, strlen(key) + 1, &fiber);
 
+	if (usched_in_child())
+		return -EPERM;
 	if (tunable < 0 || tunable == USCHED_TUNABLE_FIBER)
 		return -EINVAL;
 	if (!usched_tunable_check((unsigned int)tunable, value, 0, why, sizeof(why)))

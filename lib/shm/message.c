@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/format.h"
+#include "base/child.h"
 #include "shm/message.h"
 
 /* More than any honest peer sends, so that the kernel does not drop what we must close. */
@@ -146,6 +147,13 @@ int usched_message_receive(int socket, union usched_message_any *message, int *d
 	if (count)
 		*count = kept;
 	return error;
+}
+
+void usched_message_hang_up(int socket)
+{
+	if (socket >= 0)
+		shutdown(socket, SHUT_RDWR);
+	usched_owned_close(socket);
 }
 
 void usched_message_error(union usched_message_any *message, uint32_t serial, int error,

@@ -57,6 +57,13 @@ int usched_message_send(int socket, const union usched_message_any *message,
 int usched_message_receive(int socket, union usched_message_any *message, int *descriptors,
 			   unsigned int *count);
 
+/**
+ * usched_message_hang_up() - end a connection or a listener, and close it; negative: nothing happens
+ *
+ * The peer sees the end, also if a child of fork has a copy of the descriptor.
+ */
+void usched_message_hang_up(int socket);
+
 /** usched_message_error() - make an ERROR reply; @error is a positive errno value */
 void usched_message_error(union usched_message_any *message, uint32_t serial, int error,
 			  const char *text);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/format.h"
 #include "shm/segment.h"
 
@@ -72,7 +73,7 @@ int usched_segment_create(struct usched_segment *segment, enum usched_segment_ki
 	new.descriptor = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
 	if (new.descriptor < 0 && errno == EINVAL)	/* a kernel before 6.3 */
 		new.descriptor = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (new.descriptor < 0)
+	if (usched_owned_add(new.descriptor) < 0)
 		return -errno;
 	if (ftruncate(new.descriptor, (off_t)new.bytes) || fchmod(new.descriptor, 0600))
 		error = -errno;
@@ -105,7 +106,7 @@ int usched_segment_accept(struct usched_segment *segment, enum usched_segment_ki
 	int seals = fcntl(descriptor, F_GET_SEALS);
 	int error;
 
-	new.descriptor = descriptor;
+	new.descriptor = usched_owned_add(descriptor);
 	new.workers = workers;
 	new.bytes = usched_segment_bytes(kind, workers);
 	memset(&expected, 0, sizeof(expected));
@@ -135,8 +136,7 @@ void usched_segment_close(struct usched_segment *segment)
 {
 	if (segment->memory)
 		munmap(segment->memory, segment->bytes);
-	if (segment->descriptor >= 0)
-		close(segment->descriptor);
+	usched_owned_close(segment->descriptor);
 	segment->memory = NULL;
 	segment->descriptor = -1;
 }

@@ -37,6 +37,8 @@ int usched_channel_create(struct usched_channel **channel, size_t item_bytes, si
 	struct usched_channel *new;
 	size_t bytes = 0;
 
+	if (usched_in_child())
+		return -EPERM;
 	if (item_bytes > ITEM_BYTES_MAX)
 		return -EINVAL;
 	if (__builtin_mul_overflow(item_bytes, capacity, &bytes) || bytes > BUFFER_BYTES_MAX)
@@ -64,6 +66,8 @@ int usched_channel_free(struct usched_channel *channel)
 	if (!channel)
 		return 0;
 	carrier = usched_enter();
+	if (usched_is_refused(carrier))
+		return -EPERM;
 	usched_spinlock_lock(&channel->lock);
 	busy = !usched_list_empty(&channel->senders) || !usched_list_empty(&channel->receivers);
 	usched_spinlock_unlock(&channel->lock);
@@ -138,6 +142,8 @@ int usched_channel_send(struct usched_channel *channel, const void *item, uint64
 	struct usched_waiter *receiver;
 	int error = 0;
 
+	if (usched_is_refused(carrier))
+		return -EPERM;
 	usched_spinlock_lock(&channel->lock);
 	if (channel->closed) {
 		error = -EPIPE;
@@ -165,6 +171,8 @@ int usched_channel_receive(struct usched_channel *channel, void *item, uint64_t 
 	struct usched_waiter *sender;
 	int error = 0;
 
+	if (usched_is_refused(carrier))
+		return -EPERM;
 	usched_spinlock_lock(&channel->lock);
 	if (channel->count > 0) {
 		copy(item, slot(channel, 0), channel->item_bytes);
@@ -193,6 +201,8 @@ int usched_channel_close(struct usched_channel *channel)
 	struct usched_carrier *carrier = usched_enter();
 	int error = 0;
 
+	if (usched_is_refused(carrier))
+		return -EPERM;
 	usched_spinlock_lock(&channel->lock);
 	if (channel->closed)
 		error = -EALREADY;

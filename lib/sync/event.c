@@ -37,6 +37,8 @@ int usched_event_init(struct usched_event *public, struct usched_runtime *runtim
 	/* The scheduler is the runtime's first member. */
 	struct usched_scheduler *scheduler = (struct usched_scheduler *)runtime;
 
+	if (usched_is_refused(carrier))
+		return -EPERM;
 	if (!scheduler && carrier)
 		scheduler = carrier->scheduler;
 	if (!scheduler)
@@ -89,6 +91,8 @@ int usched_event_wait(struct usched_event *public, uint64_t deadline_ns)
 	enum usched_wait_state reason;
 	int error = 0;
 
+	if (usched_is_refused(carrier))
+		return -EPERM;
 	usched_spinlock_lock(&event->lock);
 	/* Posts that are on their way to others are theirs. */
 	if (!usched_list_empty(&event->waiters) || !take(event)) {
@@ -119,6 +123,8 @@ int usched_event_destroy(struct usched_event *public)
 	struct usched_carrier *carrier = usched_enter();
 	bool busy;
 
+	if (usched_is_refused(carrier))
+		return -EPERM;
 	usched_spinlock_lock(&event->lock);
 	busy = !usched_list_empty(&event->waiters);
 	usched_spinlock_unlock(&event->lock);
@@ -184,6 +190,8 @@ int usched_post(struct usched_event *public)
 	int saved_errno = usched_errno_get(), error;
 	bool was_inside;
 
+	if (usched_is_refused(carrier))
+		return -EPERM;
 	if (!is_alive(event))
 		return -ESHUTDOWN;
 	was_inside = usched_begin_visit(carrier);

@@ -42,11 +42,15 @@ int usched_join(usched_fiber_t id, void **result, uint64_t deadline_ns)
 {
 	struct usched_scheduler *scheduler;
 	struct usched_carrier *carrier = usched_enter();
-	struct usched_waiter own, *waiter = usched_waiter_of(carrier, &own);
-	struct usched_fiber *fiber = usched_find_locked(id, &scheduler);
+	struct usched_waiter own, *waiter;
 	enum usched_wait_state reason;
+	struct usched_fiber *fiber;
 	int error = 0;
 
+	if (usched_is_refused(carrier))
+		return -EPERM;
+	waiter = usched_waiter_of(carrier, &own);
+	fiber = usched_find_locked(id, &scheduler);
 	if (!fiber) {
 		usched_leave(carrier);
 		return -ESRCH;
@@ -89,10 +93,13 @@ int usched_detach(usched_fiber_t id)
 {
 	struct usched_scheduler *scheduler;
 	struct usched_carrier *carrier = usched_enter();
-	struct usched_fiber *fiber = usched_find_locked(id, &scheduler);
+	struct usched_fiber *fiber;
 	bool free_now = false;
 	int error = 0;
 
+	if (usched_is_refused(carrier))
+		return -EPERM;
+	fiber = usched_find_locked(id, &scheduler);
 	if (!fiber) {
 		error = -ESRCH;
 		goto out;
@@ -138,6 +145,8 @@ int usched_yield(void)
 	struct usched_carrier *carrier = usched_enter();
 	int error = 0;
 
+	if (usched_is_refused(carrier))
+		return -EPERM;
 	if (!carrier)
 		return sched_yield() ? -errno : 0;
 	if (!usched_on_own_stack(carrier))

@@ -38,6 +38,8 @@ static uint64_t identity(struct usched_carrier *carrier)
 
 int usched_mutex_init(struct usched_mutex *mutex)
 {
+	if (usched_in_child())
+		return -EPERM;
 	*mutex = (struct usched_mutex)USCHED_MUTEX_INIT;
 	return 0;
 }
@@ -51,6 +53,8 @@ int usched_mutex_lock(struct usched_mutex *public, uint64_t deadline_ns)
 	void *handover = NULL;
 	int error = 0;
 
+	if (usched_is_refused(carrier))
+		return -EPERM;
 	usched_spinlock_lock(&mutex->lock);
 	while (mutex->owner != 0) {
 		enum usched_wait_state reason;
@@ -91,6 +95,8 @@ int usched_mutex_unlock(struct usched_mutex *public)
 	struct usched_claimed claimed = { NULL, NULL };
 	int error = 0;
 
+	if (usched_is_refused(carrier))
+		return -EPERM;
 	usched_spinlock_lock(&mutex->lock);
 	if (mutex->owner != identity(carrier)) {
 		error = -EPERM;

@@ -12,7 +12,7 @@ int usched_preempt_disable(void)
 	struct usched_fiber *fiber;
 
 	if (!carrier)
-		return 0;
+		return usched_in_child() ? -EPERM : 0;
 	/* A tick between the read and the write hands the carrier's worker over, and the fiber
 	   with its own words goes on here afterwards. */
 	fiber = usched_current(carrier);
@@ -33,7 +33,7 @@ int usched_preempt_enable(void)
 	uint32_t sections;
 
 	if (!carrier)
-		return 0;
+		return usched_in_child() ? -EPERM : 0;
 	fiber = usched_current(carrier);
 	sections = atomic_load_explicit(&fiber->sections, memory_order_relaxed);
 	if (sections == 0)
@@ -55,7 +55,7 @@ int usched_checkpoint(void)
 	struct usched_carrier *carrier = usched_carrier_self_get();
 
 	if (!carrier)
-		return 0;
+		return usched_in_child() ? -EPERM : 0;
 	usched_enter_carrier(carrier);
 	if (!usched_in_section(usched_current(carrier)) && usched_slice_is_over(carrier)) {
 		usched_yield_from(carrier);
@@ -74,6 +74,8 @@ int usched_set_quantum(usched_fiber_t id, uint64_t quantum_ns)
 	if (!usched_quantum_is_valid(quantum_ns, USCHED_QUANTUM_MIN_NS))
 		return -ERANGE;
 	carrier = usched_enter();
+	if (usched_is_refused(carrier))
+		return -EPERM;
 	fiber = usched_find_locked(id, &scheduler);
 	if (fiber) {
 		/* Relaxed: the next dispatch, tick or pass of the monitor takes it up. */

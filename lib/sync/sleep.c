@@ -45,6 +45,8 @@ int usched_sleep_until(uint64_t deadline_ns)
 	if (deadline_ns == USCHED_FOREVER)
 		return -EINVAL;
 	carrier = usched_enter();
+	if (usched_is_refused(carrier))
+		return -EPERM;
 	if (!carrier)
 		return sleep_as_thread(deadline_ns);
 	if (deadline_ns > usched_clock_now_ns()) {

@@ -52,6 +52,7 @@
 
 #include <stdbool.h>
 
+#include "base/child.h"
 #include "worker/scheduler.h"
 #include "worker/step.h"
 
@@ -110,6 +111,13 @@ static inline struct usched_carrier *usched_enter(void)
 	if (carrier)
 		usched_enter_carrier(carrier);
 	return carrier;
+}
+
+/* A plain thread, in a child of fork: all that it could touch is its parent's. Fibers, which the child
+   has none of, pay nothing for the question. */
+static inline bool usched_is_refused(const struct usched_carrier *carrier)
+{
+	return !carrier && usched_in_child();
 }
 
 /** usched_leave_pending() - leave() found a tick's note: yield, then leave. May switch. */

@@ -4,6 +4,7 @@
  * fiber in mid-run in handoff.c, birth and memory of fibers in birth.c.
  */
 #include <stddef.h>
+#include <stdlib.h>
 
 #include "base/assert.h"
 #include "base/futex.h"
@@ -629,6 +630,8 @@ const struct usched_context *usched_fiber_main(void *argument)
 	fiber->result = fiber->function(fiber->argument);
 
 	carrier = usched_carrier_self_get();
+	if (__builtin_expect(!carrier, 0))
+		exit(0);	/* a child of fork, whose last thread ends: as threads do */
 	usched_enter_carrier(carrier);
 	worker = usched_owned(carrier);
 	next = next_after_end(carrier, fiber);

@@ -36,6 +36,12 @@ void usched_registry_remove(uint32_t number)
 	atomic_store_explicit(&runtimes[number], NULL, memory_order_release);
 }
 
+void usched_registry_forget(void)
+{
+	for (uint32_t number = 1; number <= USCHED_RUNTIMES_MAX; number++)
+		usched_registry_remove(number);
+}
+
 struct usched_scheduler *usched_registry_find(unsigned int number)
 {
 	if (number == 0 || number > USCHED_RUNTIMES_MAX)

@@ -18,6 +18,9 @@ int usched_registry_add(struct usched_scheduler *scheduler, uint32_t *number);
 /** usched_registry_remove() - nobody uses its handles any more. Any thread. */
 void usched_registry_remove(uint32_t number);
 
+/** usched_registry_forget() - in a child of fork: there are none */
+void usched_registry_forget(void);
+
 /** usched_registry_find() - NULL: there is no such runtime. Callable from anywhere. */
 struct usched_scheduler *usched_registry_find(unsigned int number);
 
