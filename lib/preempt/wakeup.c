@@ -73,7 +73,9 @@ static void look_at(struct usched_worker *worker, int epoll, uint64_t mark, uint
 	struct usched_carrier *owner = atomic_load_explicit(&worker->owner, memory_order_relaxed);
 	uint64_t dispatches = atomic_load_explicit(&worker->counters.dispatches,
 						   memory_order_relaxed);
-	struct usched_fiber *fiber = owner ? usched_current(owner) : NULL;
+	/* Acquire <- carrier_thread's release: the thread and the tick of a carrier made meanwhile. */
+	struct usched_fiber *fiber = owner && atomic_load_explicit(&owner->ready, memory_order_acquire) ?
+				     usched_current(owner) : NULL;
 	uint64_t timer_ns, adopted_ns, allowed_ns;
 
 	if (!owner || !fiber || usched_owned(owner) != worker ||
