@@ -238,6 +238,7 @@ static void hand_over_behind(struct tick *tick)
 {
 	struct usched_scheduler *scheduler = tick->worker->scheduler;
 
+	USCHED_STEP("behind", tick->carrier);		/* row 9 has the same counter */
 	scheduler->hooks.need_carrier(scheduler);
 	hand_over_directly(tick);
 }
