@@ -30,10 +30,10 @@ if [ -n "${USCHED_EMULATOR:-}" ]; then
 	echo "SKIP: emulator: ticks of this rate leave an emulator no time"
 	exit 77
 fi
-declare -a pace=(--seconds 12 --least 10)
+declare -a pace=(--seconds 12 --least 10 --fibers 16)
 if [ "$sanitizer" != none ]; then
 	# A tick costs several times as much.
-	pace=(--seconds 15 --least 3 --quantum 200000)
+	pace=(--seconds 15 --least 3 --fibers 8 --quantum 200000)
 fi
 verdict storm "$storm" "${pace[@]}"
 jemalloc=$(ldconfig -p 2>/dev/null | sed -n 's/.*libjemalloc\.so\.2 .*=> //p' | head -n 1)
@@ -43,6 +43,6 @@ elif [ -z "$jemalloc" ]; then
 	echo "skip jemalloc: no-tool: libjemalloc2 is not installed"
 else
 	verdict jemalloc env LD_PRELOAD="$jemalloc" "$storm" --only malloc --only stdio --only qsort \
-		--only zstd --seconds 4 --least 10
+		--only zstd --seconds 4 --least 10 --fibers 16
 fi
 exit "$failed"

@@ -23,7 +23,9 @@ enum {
 };
 
 struct storm_run storm_run;
-struct storm_settings storm_settings = { .seed = 1, .quantum_min_ns = 20000 };
+struct storm_settings storm_settings = {
+	.seed = 1, .quantum_min_ns = 20000, .fibers_max = FIBERS_MAX - STORM_ACTS,
+};
 
 static struct storm_fiber fibers[FIBERS_MAX];
 
@@ -194,7 +196,9 @@ uint64_t storm_run_once(const struct storm_group *group, enum usched_preempt mod
 	const struct timespec pause = { .tv_nsec = 2000000 };
 	uint64_t random = storm_settings.seed * UINT64_C(0x9e3779b97f4a7c15) + 1, end_ns;
 	usched_fiber_t ids[FIBERS_MAX];
-	unsigned int carriers = is_tight ? CARRIERS_TIGHT : group->fibers + STORM_ACTS + SPARES;
+	unsigned int group_fibers = group->fibers < storm_settings.fibers_max ? group->fibers :
+				    storm_settings.fibers_max;
+	unsigned int carriers = is_tight ? CARRIERS_TIGHT : group_fibers + STORM_ACTS + SPARES;
 	unsigned int count = 0;
 
 	*why = group->missing ? group->missing : group->begin ? group->begin() : NULL;
@@ -207,13 +211,13 @@ uint64_t storm_run_once(const struct storm_group *group, enum usched_preempt mod
 	begin_runtime(carriers, &random);
 	/* In a drought they have all carriers but those that run. */
 	storm_run.blockers = is_tight ? CARRIERS_TIGHT - WORKERS : 0;
-	for (; count < group->fibers; count++)
+	for (; count < group_fibers; count++)
 		ids[count] = spawn(group, count, &fibers[count], &random);
 	for (unsigned int i = 0; i < STORM_ACTS; i++, count++)
 		ids[count] = spawn(&storm_acts, i, &fibers[count], &random);
 	storm_weather_start(storm_next(&random));
 	end_ns = usched_clock_now_ns() + (uint64_t)(seconds * 1e9);
-	while (usched_clock_now_ns() < end_ns || done(group->fibers) < group->enough)
+	while (usched_clock_now_ns() < end_ns || done(group_fibers) < group->enough)
 		nanosleep(&pause, NULL);
 	atomic_store(&storm_run.stop, true);
 	for (unsigned int i = 0; i < count; i++) {
@@ -226,5 +230,5 @@ uint64_t storm_run_once(const struct storm_group *group, enum usched_preempt mod
 	end_runtime();
 	if (group->end)
 		group->end();
-	return done(group->fibers);
+	return done(group_fibers);
 }

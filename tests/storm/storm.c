@@ -70,6 +70,7 @@ static const char usage[] =
 	"  --least N       how often each row of the decision table must be taken in each mode (1000)\n"
 	"  --seed N        of the random numbers (1)\n"
 	"  --ticks T       auto, perf, posix or timerfd\n"
+	"  --fibers N      of a group at most; without it as many as the group has\n"
 	"  --quantum NS    the shortest quantum, in nanoseconds\n"
 	"  --list          print the groups\n"
 	"  -h, --help      show this help\n"
@@ -83,6 +84,7 @@ static const struct option options[] = {
 	{ "least", required_argument, NULL, 'l' },
 	{ "seed", required_argument, NULL, 'r' },
 	{ "ticks", required_argument, NULL, 't' },
+	{ "fibers", required_argument, NULL, 'f' },
 	{ "quantum", required_argument, NULL, 'q' },
 	{ "list", no_argument, NULL, 'L' },
 	{ "help", no_argument, NULL, 'h' },
@@ -157,6 +159,11 @@ static int read_options(int argc, char **argv)
 		case 'r':
 			error = number("seed", optarg, 0, &value);
 			storm_settings.seed = (uint64_t)value;
+			break;
+		case 'f':
+			error = number("fibers", optarg, 1, &value);
+			if (!error && value < storm_settings.fibers_max)
+				storm_settings.fibers_max = (unsigned int)value;
 			break;
 		case 'q':
 			error = number("quantum", optarg, 1000, &value);

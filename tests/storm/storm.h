@@ -140,6 +140,7 @@ uint64_t storm_run_once(const struct storm_group *group, enum usched_preempt mod
 struct storm_settings {
 	enum usched_tick ticks;
 	uint64_t seed;
+	unsigned int fibers_max;	/* of a group					*/
 	uint64_t quantum_min_ns;	/* the quantum of a run is this to two and a half times this */
 };
 
