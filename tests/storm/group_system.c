@@ -70,6 +70,9 @@ static void use_dl(struct storm_fiber *fiber)
 
 const struct storm_group storm_dl = {
 	.name = "dl", .fibers = 12, .enough = 12, .begin = begin_dl, .operation = use_dl,
+#if USCHED_TSAN
+	.missing = "ThreadSanitizer does not see the loader's lock, and reports what it guards",
+#endif
 };
 
 /* ---- names ---- */

@@ -170,13 +170,15 @@ static int read_options(int argc, char **argv)
 			storm_settings.quantum_min_ns = (uint64_t)value;
 			break;
 		case 't':
-			error = refuse("ticks", "");
+			error = 2;
 			for (unsigned int i = 0; i < 4; i++) {
 				if (!strcmp(optarg, ticks[i])) {
 					storm_settings.ticks = (enum usched_tick)i;
 					error = 0;
 				}
 			}
+			if (error)
+				refuse("ticks", optarg);
 			break;
 		case 'L':
 			for (unsigned int i = 0; storm_groups[i]; i++)
@@ -259,6 +261,7 @@ int main(int argc, char **argv)
 	each = seconds / groups / modes;
 	make_folder();
 	storm_watch_start();
+	storm_weather_init();
 	error = USCHED_CODE_ADD();
 	if (error) {
 		fprintf(stderr, "storm: code cannot be declared: %s\n", strerror(-error));

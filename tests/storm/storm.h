@@ -154,6 +154,9 @@ extern const struct storm_group storm_acts;
 
 /* weather.c */
 
+/** storm_weather_init() - once, before the first runtime: the steps of the protocol dawdle */
+void storm_weather_init(void);
+
 /** storm_weather_start() - over storm_run.runtime, until storm_weather_stop() */
 void storm_weather_start(uint64_t seed);
 void storm_weather_stop(void);

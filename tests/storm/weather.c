@@ -182,11 +182,15 @@ static void dawdle(const char *point, void *argument)
 
 #endif
 
-void storm_weather_start(uint64_t seed)
+void storm_weather_init(void)
 {
 #if USCHED_DEBUG
 	usched_step_hook = dawdle;
 #endif
+}
+
+void storm_weather_start(uint64_t seed)
+{
 	random_state = seed | 1;
 	atomic_store(&stop, false);
 	if (pthread_create(&thread, NULL, blow, &storm_run.runtime->scheduler)) {
