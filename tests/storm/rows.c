@@ -130,10 +130,11 @@ static uint64_t taken_of(const uint64_t *counts, unsigned int row)
 	return counts[row] > counts[BEHIND] ? counts[row] - counts[BEHIND] : 0;
 }
 
-const char *storm_rows_short(enum usched_preempt mode, uint64_t least)
+const char *storm_rows_short(enum usched_preempt mode, uint64_t least, uint64_t *taken)
 {
 	for (unsigned int i = 0; i < ROWS; i++) {
-		if (!why_not(mode, order[i]) && taken_of(sums[mode], order[i]) < least)
+		*taken = taken_of(sums[mode], order[i]);
+		if (!why_not(mode, order[i]) && *taken < least)
 			return rows[order[i]].name;
 	}
 	return NULL;

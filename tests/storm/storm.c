@@ -15,9 +15,12 @@
 
 enum {
 	ERRORS_SAID = 20,
+	SILENT_ROUNDS = 3,
 };
 
 _Atomic uint64_t storm_progress, storm_errors;
+
+#define ROUND_SECONDS 0.4	/* of a group, after the first round */
 
 static char folder[64];
 
@@ -242,6 +245,33 @@ static uint64_t run_both(unsigned int group, enum usched_preempt mode, double ea
 	return sum;
 }
 
+/*
+ * All groups in one mode; then again as long as a row is short, and a few rounds longer when it does
+ * not move. Return: the row that stayed short, or NULL.
+ */
+static const char *run_mode(enum usched_preempt mode, double each, uint64_t *operations)
+{
+	const char *row = "", *before = NULL;
+	uint64_t taken = 0, taken_before = 0;
+	unsigned int silent = 0;
+
+	while (row && silent < SILENT_ROUNDS) {
+		for (unsigned int i = 0; storm_groups[i]; i++)
+			*operations += run_both(i, mode, each);
+		row = storm_rows_short(mode, least, &taken);
+		silent = row == before && taken == taken_before ? silent + 1 : 0;
+		before = row;
+		taken_before = taken;
+		if (each < ROUND_SECONDS)
+			each = ROUND_SECONDS;
+	}
+	if (row)
+		printf("storm: FAIL mode %s: row \"%s\" was taken %llu times, expected %llu\n",
+		       storm_mode_name(mode), row, (unsigned long long)taken,
+		       (unsigned long long)least);
+	return row;
+}
+
 int main(int argc, char **argv)
 {
 	unsigned int groups = 0, modes = 0, rows_short = 0;
@@ -268,23 +298,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	for (unsigned int mode = 0; mode < MODES; mode++) {
-		const char *row = NULL;
-
-		if (some_modes && !wanted_modes[mode])
-			continue;
-		for (unsigned int i = 0; storm_groups[i]; i++)
-			operations += run_both(i, mode, each);
-		/* What the rows need beyond that; the guard ends it when nothing moves. */
-		for (unsigned int round = 0; round < 100 && (row = storm_rows_short(mode, least));
-		     round++) {
-			for (unsigned int i = 0; storm_groups[i]; i++)
-				operations += run_both(i, mode, each > 0.4 ? each : 0.4);
-		}
-		if (row) {
-			printf("storm: FAIL mode %s: row \"%s\" was taken less than %llu times\n",
-			       storm_mode_name(mode), row, (unsigned long long)least);
-			rows_short++;
-		}
+		if (!some_modes || wanted_modes[mode])
+			rows_short += run_mode(mode, each, &operations) != NULL;
 	}
 	storm_rows_print();
 	nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);

@@ -172,8 +172,13 @@ void storm_rows_take(void);
 /** storm_rows_behind() - row 11 was taken: it shares its counter with row 9. The step hook. */
 void storm_rows_behind(enum usched_preempt mode);
 
-/** storm_rows_short() - a row that applies to @mode, taken less than @least times; or NULL */
-const char *storm_rows_short(enum usched_preempt mode, uint64_t least);
+/**
+ * storm_rows_short() - a row that applies to @mode and was taken less than @least times
+ * @taken:	set to how often it was
+ *
+ * Return:	its name; NULL: all were taken often enough
+ */
+const char *storm_rows_short(enum usched_preempt mode, uint64_t least, uint64_t *taken);
 
 /** storm_rows_print() - what each run took, each mode's sum, and why a row cannot apply */
 void storm_rows_print(void);
