@@ -36,6 +36,7 @@ test_programs += tests/t_ring tests/t_timers
 
 # L5 preempt
 test_programs += tests/t_protocol tests/t_modes
+tests_t_modes_LDADD = $(LDADD) -lm
 test_programs += tests/t_protocol tests/t_signals tests/t_fallback
 test_programs += tests/t_limits
 tests_t_limits_SOURCES = tests/t_limits.c tests/deny.h

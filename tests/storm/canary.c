@@ -84,16 +84,16 @@ static void choose(void)
 {
 	__builtin_cpu_init();
 	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")) {
-		hold = storm_canary_avx512;
+		hold = storm_hold_avx512;
 		vectors = 32;
 		vector_bytes = 64;
 		masks = 8;
 	} else if (__builtin_cpu_supports("avx")) {
-		hold = storm_canary_avx;
+		hold = storm_hold_avx;
 		vectors = 16;
 		vector_bytes = 32;
 	} else {
-		hold = storm_canary_sse;
+		hold = storm_hold_sse;
 		vectors = 16;
 		vector_bytes = 16;
 	}
@@ -144,7 +144,7 @@ _Static_assert(offsetof(struct canary, vectors) == 256, "canary_aarch64.S");
 
 static void choose(void)
 {
-	hold = storm_canary;
+	hold = storm_hold;
 }
 
 static void set_control(struct storm_fiber *fiber, struct canary *canary)

@@ -26,9 +26,9 @@ struct canary {
 };
 
 /* Each: load @in, loop, store to @out. What it does not know stays as it is in @out. */
-void storm_canary_sse(const struct canary *in, struct canary *out);
-void storm_canary_avx(const struct canary *in, struct canary *out);
-void storm_canary_avx512(const struct canary *in, struct canary *out);
+void storm_hold_sse(const struct canary *in, struct canary *out);
+void storm_hold_avx(const struct canary *in, struct canary *out);
+void storm_hold_avx512(const struct canary *in, struct canary *out);
 
 #elif defined(__aarch64__)
 
@@ -39,7 +39,7 @@ struct canary {
 	uint8_t vectors[32][16];
 };
 
-void storm_canary(const struct canary *in, struct canary *out);
+void storm_hold(const struct canary *in, struct canary *out);
 
 #endif
 

@@ -13,15 +13,15 @@
 	.section usched_migratable, "ax", %progbits
 
 /*
- * void storm_canary(const struct canary *in, struct canary *out)
+ * void storm_hold(const struct canary *in, struct canary *out)
  *                                        x0                 x1
  *
  *	[sp]  x29 x30, x19-x28, d8-d15, out, FPCR before
  */
-	.globl	storm_canary
-	.type	storm_canary, %function
+	.globl	storm_hold
+	.type	storm_hold, %function
 	.p2align 4
-storm_canary:
+storm_hold:
 	.cfi_startproc
 	bti	c
 	stp	x29, x30, [sp, -176]!
@@ -147,7 +147,7 @@ storm_canary:
 	.cfi_def_cfa_offset 0
 	ret
 	.cfi_endproc
-	.size	storm_canary, . - storm_canary
+	.size	storm_hold, . - storm_hold
 
 	/* As the library's switch has it: BTI. */
 	.section .note.gnu.property, "a", %note

@@ -62,7 +62,7 @@
 	.endm
 
 /*
- * void storm_canary_*(const struct canary *in, struct canary *out)
+ * void storm_hold_*(const struct canary *in, struct canary *out)
  *                                          rdi                 rsi
  */
 	.macro canary name, move, register, last, masks, is_avx
@@ -173,9 +173,9 @@
 
 	.section usched_migratable, "ax", @progbits
 
-	canary storm_canary_sse, movdqu, xmm, 15, 0, 0
-	canary storm_canary_avx, vmovdqu, ymm, 15, 0, 1
-	canary storm_canary_avx512, vmovdqu64, zmm, 31, 1, 1
+	canary storm_hold_sse, movdqu, xmm, 15, 0, 0
+	canary storm_hold_avx, vmovdqu, ymm, 15, 0, 1
+	canary storm_hold_avx512, vmovdqu64, zmm, 31, 1, 1
 
 	/* As the library's switch has it: IBT. */
 	.section .note.gnu.property, "a", @note
