@@ -127,7 +127,7 @@ endif
 # The storm: libraries under ticks from everywhere. A short form is in the suite; `make storm` takes
 # STORM_SECONDS with each allocator.
 check_PROGRAMS += tests/storm/storm
-tests_storm_storm_SOURCES = tests/storm/storm.c tests/storm/storm.h tests/storm/run.c \
+tests_storm_storm_SOURCES = tests/storm/storm.c tests/storm/storm.h tests/storm/drive.c \
 	tests/storm/weather.c tests/storm/acts.c tests/storm/rows.c tests/storm/watch.c \
 	tests/storm/groups.c tests/storm/groups.h tests/storm/canary.c tests/storm/canary.h \
 	tests/storm/canary_x86_64.S tests/storm/canary_aarch64.S \

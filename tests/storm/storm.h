@@ -7,7 +7,7 @@
  * come from everywhere, workers are taken and CPUs are revoked.
  *
  *	storm.c		options, the order of runs, the result
- *	run.c		one run: a runtime, the fibers of one group and of the acts, their end
+ *	drive.c		one run: a runtime, the fibers of one group and of the acts, their end
  *	weather.c	the thread that raises ticks, revokes CPUs and decides the phases; the hook
  *			that dawdles at the points of the protocol
  *	acts.c		fibers beside the group's, which cause the rarer rows of the decision table
@@ -121,7 +121,7 @@ static inline uint64_t storm_random(struct storm_fiber *fiber, uint64_t below)
 /** storm_folder() - a folder for temporary files, removed at the end; no slash at its end */
 const char *storm_folder(void);
 
-/* run.c */
+/* drive.c */
 
 /** storm_compute() - declared code: @turns steps of a generator, checked against its closed form */
 void storm_compute(struct storm_fiber *fiber, uint64_t turns);
