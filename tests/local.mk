@@ -36,6 +36,7 @@ test_programs += tests/t_ring tests/t_timers
 
 # L5 preempt
 test_programs += tests/t_protocol tests/t_modes
+tests_t_modes_LDADD = $(LDADD) -lm
 test_programs += tests/t_protocol tests/t_signals tests/t_fallback
 test_programs += tests/t_limits tests/t_process
 tests_t_limits_SOURCES = tests/t_limits.c tests/deny.h
@@ -125,6 +126,33 @@ else
 fuzz:
 	@echo "the fuzzers need ./configure --enable-fuzz CC=clang" >&2; exit 1
 endif
+
+# The storm: libraries under ticks from everywhere. A short form is in the suite; `make storm` takes
+# STORM_SECONDS with each allocator.
+check_PROGRAMS += tests/storm/storm
+tests_storm_storm_SOURCES = tests/storm/storm.c tests/storm/storm.h tests/storm/drive.c \
+	tests/storm/weather.c tests/storm/acts.c tests/storm/rows.c tests/storm/watch.c \
+	tests/storm/groups.c tests/storm/groups.h tests/storm/canary.c tests/storm/canary.h \
+	tests/storm/canary_x86_64.S tests/storm/canary_aarch64.S \
+	tests/storm/group_memory.c tests/storm/group_text.c tests/storm/group_system.c \
+	tests/storm/group_compress.c tests/storm/group_sqlite.c tests/storm/group_exceptions.c \
+	tests/storm/exceptions.h
+tests_storm_storm_CPPFLAGS = $(AM_CPPFLAGS) -DHAVE_ZLIB=1 -DHAVE_ZSTD=@have_zstd@ \
+	-DHAVE_SQLITE=@have_sqlite@ -DHAVE_CXX=@have_cxx@
+tests_storm_storm_CFLAGS = $(AM_CFLAGS) $(ZLIB_CFLAGS) $(ZSTD_CFLAGS) $(SQLITE_CFLAGS)
+tests_storm_storm_LDADD = libcore.la $(ZLIB_LIBS) $(ZSTD_LIBS) $(SQLITE_LIBS) -lm -ldl
+if HAVE_CXX
+# Not instrumented by a sanitizer: the two compilers' need not fit together.
+check_LTLIBRARIES += tests/storm/libexceptions.la
+tests_storm_libexceptions_la_SOURCES = tests/storm/exceptions.cpp
+tests_storm_storm_LDADD += tests/storm/libexceptions.la -lstdc++
+endif
+test_scripts += tests/storm.sh
+EXTRA_DIST += tests/storm/run tests/storm/exceptions.cpp
+STORM_SECONDS = 300
+.PHONY: storm
+storm: tests/storm/storm$(EXEEXT)
+	$(SHELL) $(top_srcdir)/tests/storm/run --build $(abs_top_builddir) --seconds $(STORM_SECONDS)
 
 # The documents: examples compiled and run, names that exist
 test_scripts += tests/check-docs.sh tests/man-examples.sh

@@ -7,6 +7,7 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fenv.h>
 #include <ftw.h>
 #include <link.h>
 #include <pthread.h>
@@ -177,6 +178,62 @@ static void declared_code_is_switched_in_place(void)
 	CU_ASSERT(decided(USCHED_PREEMPT_YIELD, USCHED_DECISION_DIRECT) +
 		  decided(USCHED_PREEMPT_YIELD, USCHED_DECISION_SPARE) < yielded());
 	stop();
+}
+
+/* ---- rounding ---- */
+
+static _Atomic unsigned int other_rounding;
+
+static void *rounds_upward(void *argument)
+{
+	int before = fegetround(), after;
+
+	fesetround(FE_UPWARD);
+	spins_migratable(argument);
+	after = fegetround();
+	fesetround(before);
+	return after == FE_UPWARD ? NULL : argument;
+}
+
+static void *rounds_as_main_does(void *argument)
+{
+	while (!atomic_load(&enough)) {
+		if (fegetround() != FE_TOWARDZERO)
+			atomic_fetch_add(&other_rounding, 1);
+		usched_yield();
+	}
+	return argument;
+}
+
+/*
+ * Who goes on where a fiber was switched in place finds the program's rounding, and neither that
+ * fiber's nor what the kernel gives to a handler; and the fiber finds its own.
+ */
+static void rounding_stays_with_the_fiber(void)
+{
+	static _Atomic uint64_t turns[2];
+	usched_fiber_t ids[4];
+
+	if (USCHED_SIGNALS_ARE_DELAYED)
+		USCHED_SKIP("tsan: a handler does not run where the signal arrives");
+	if (USCHED_ARCH_GENERIC)
+		USCHED_SKIP("generic: every stack begins in libc, so nothing is switched in place");
+	CU_ASSERT_EQUAL(USCHED_CODE_ADD(), 0);
+	atomic_store(&other_rounding, 0);
+	fesetround(FE_TOWARDZERO);
+	start(200000, USCHED_WAKEUP_DEFAULT, USCHED_BUDGET_DEFAULT);
+	run_until(yielded, 100);
+	for (unsigned int i = 0; i < 2; i++) {
+		ids[i] = spawn(USCHED_PREEMPT_YIELD, rounds_upward, &turns[i]);
+		ids[2 + i] = spawn(USCHED_PREEMPT_HANDOFF, rounds_as_main_does, NULL);
+	}
+	join(spawn(USCHED_PREEMPT_HANDOFF, watches, NULL));
+	for (unsigned int i = 0; i < 4; i++)
+		CU_ASSERT_PTR_NULL(join(ids[i]));
+	CU_ASSERT(yielded() >= 100);
+	CU_ASSERT_EQUAL(atomic_load(&other_rounding), 0);
+	stop();
+	fesetround(FE_TONEAREST);
 }
 
 static uint64_t spent_by_ticks(void)
@@ -1159,6 +1216,7 @@ int main(void)
 {
 	static const struct usched_test tests[] = {
 		{ "declared_code_is_switched_in_place", declared_code_is_switched_in_place },
+		{ "rounding_stays_with_the_fiber", rounding_stays_with_the_fiber },
 		{ "every_tick_has_one_outcome", every_tick_has_one_outcome },
 		{ "other_code_is_handed_over", other_code_is_handed_over },
 		{ "another_stack_is_handed_over", another_stack_is_handed_over },

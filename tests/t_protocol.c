@@ -522,6 +522,85 @@ static void a_fiber_for_a_revoked_cpu_runs_elsewhere(void)
 	CU_ASSERT_EQUAL(usched_runtime_destroy(runtime, SOON), 0);
 }
 
+/*
+ * The only CPU of a runtime moves to another one, and back, while both carriers that it may have are
+ * with a fiber that was stopped in mid-run: no spare is left to begin there, and nobody else would
+ * ever release one.
+ */
+static _Atomic bool move_wanted;
+static _Atomic uint64_t hog_turns[2];
+
+static void moves_the_only_cpu(const char *point, void *carrier)
+{
+	uint64_t cpus[USCHED_CPU_WORDS] = { 0 };
+	struct usched_worker *to = kept;
+
+	(void)carrier;
+	if (!is(point, "pass") || !atomic_exchange(&move_wanted, false))
+		return;
+	cpus[to->cpu / 64] = UINT64_C(1) << (to->cpu % 64);
+	usched_host.apply(runtime, cpus, runtime->grant_generation + 1, runtime->tunables,
+			  runtime->tunables_acked);
+}
+
+static void *counts_turns(void *argument)
+{
+	_Atomic uint64_t *turns = argument;
+
+	while (!atomic_load(&go_on))
+		atomic_fetch_add(turns, 1);
+	return NULL;
+}
+
+static void the_only_cpu_moves_while_no_carrier_is_left(void)
+{
+	struct usched_runtime_options options = USCHED_RUNTIME_OPTIONS_INIT;
+	usched_fiber_t ids[2];
+
+	options.quantum_ns = USCHED_QUANTUM_MIN_NS;
+	options.flags = USCHED_RUNTIME_EMBEDDED;
+	options.workers = 2;
+	options.carriers_max = 2;
+	atomic_store(&holds_expired, 0);
+	atomic_store(&go_on, false);
+	usched_step_hook = nothing_held;
+	CU_ASSERT_EQUAL_FATAL(usched_runtime_create(&runtime, &options), 0);
+	kept = granted_worker(0);
+	revoked = granted_worker(1);
+	if (!revoked) {
+		CU_ASSERT_EQUAL(usched_runtime_destroy(runtime, SOON), 0);
+		USCHED_SKIP("few-cpus: needs two CPUs");
+	}
+	for (unsigned int i = 0; i < 2; i++) {
+		atomic_store(&hog_turns[i], 0);
+		CU_ASSERT_EQUAL_FATAL(usched_spawn(runtime, &ids[i], counts_turns, &hog_turns[i], NULL),
+				      0);
+	}
+	for (unsigned int i = 0; i < 2; i++)
+		HOLD_UNTIL(atomic_load(&hog_turns[i]) > 0);
+	usched_step_hook = moves_the_only_cpu;
+	for (unsigned int turn = 0; turn < TURNS && !atomic_load(&holds_expired); turn++) {
+		struct usched_worker *from = revoked;
+		uint64_t seen[2];
+
+		atomic_store(&move_wanted, true);
+		usched_monitor_wake(&runtime->scheduler);
+		HOLD_UNTIL(atomic_load(&from->mode) == USCHED_WORKER_MODE_DORMANT);
+		for (unsigned int i = 0; i < 2; i++)
+			seen[i] = atomic_load(&hog_turns[i]);
+		for (unsigned int i = 0; i < 2; i++)
+			HOLD_UNTIL(atomic_load(&hog_turns[i]) > seen[i]);
+		revoked = kept;
+		kept = from;
+	}
+	CU_ASSERT_EQUAL(atomic_load(&holds_expired), 0);
+	usched_step_hook = nothing_held;
+	atomic_store(&go_on, true);
+	for (unsigned int i = 0; i < 2; i++)
+		CU_ASSERT_EQUAL_FATAL(usched_join(ids[i], NULL, SOON), 0);
+	CU_ASSERT_EQUAL(usched_runtime_destroy(runtime, SOON), 0);
+}
+
 #else
 
 static void needs_steps(void)
@@ -535,6 +614,7 @@ static void needs_steps(void)
 #define hogs_move_between_dawdling_carriers needs_steps
 #define no_timer_runs_while_its_carrier_sleeps needs_steps
 #define a_fiber_for_a_revoked_cpu_runs_elsewhere needs_steps
+#define the_only_cpu_moves_while_no_carrier_is_left needs_steps
 
 #endif
 
@@ -550,6 +630,8 @@ int main(void)
 		{ "hogs_move_between_dawdling_carriers", hogs_move_between_dawdling_carriers },
 		{ "a_fiber_for_a_revoked_cpu_runs_elsewhere",
 		  a_fiber_for_a_revoked_cpu_runs_elsewhere },
+		{ "the_only_cpu_moves_while_no_carrier_is_left",
+		  the_only_cpu_moves_while_no_carrier_is_left },
 	};
 
 	return usched_test_main("protocol", tests, sizeof(tests) / sizeof(tests[0]));

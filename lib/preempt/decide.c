@@ -170,6 +170,9 @@ static void switch_stack(struct tick *tick)
 	sigemptyset(&signal);
 	sigaddset(&signal, usched_tick_signal());
 	pthread_sigmask(SIG_UNBLOCK, &signal, NULL);
+	/* Rounding modes: here they are the kernel's for a handler, or the fiber's, whose own are in
+	   the frame. Whoever comes next finds the program's. */
+	usched_arch_fp_reset();
 	tick->carrier = usched_switch_to(tick->carrier, tick->next);
 	/* sigreturn also puts the alternate stack back: the one of the thread that it now is. The
 	   mask in the frame is every carrier's. */
@@ -238,6 +241,7 @@ static void hand_over_behind(struct tick *tick)
 {
 	struct usched_scheduler *scheduler = tick->worker->scheduler;
 
+	USCHED_STEP("behind", tick->carrier);		/* row 9 has the same counter */
 	scheduler->hooks.need_carrier(scheduler);
 	hand_over_directly(tick);
 }

@@ -285,7 +285,8 @@ bool usched_tick_rest(struct usched_carrier *carrier)
 
 void usched_tick_wanted(struct usched_worker *worker)
 {
-	struct usched_carrier *owner = atomic_load_explicit(&worker->owner, memory_order_relaxed);
+	/* Acquire <- usched_carrier_wait's release: its tick is open. */
+	struct usched_carrier *owner = atomic_load_explicit(&worker->owner, memory_order_acquire);
 
 	/* One of those who see it sets the tick. */
 	if (!end_rest(worker) || !owner || !usched_carrier_hold(owner))

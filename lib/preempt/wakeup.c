@@ -70,7 +70,8 @@ static void look_at(struct usched_worker *worker, int epoll, uint64_t mark, uint
 		    uint64_t now_ns, uint64_t *due_ns)
 {
 	struct usched_watch *watch = &worker->watch;
-	struct usched_carrier *owner = atomic_load_explicit(&worker->owner, memory_order_relaxed);
+	/* Acquire <- usched_carrier_wait's release: its thread is known, and may be signalled. */
+	struct usched_carrier *owner = atomic_load_explicit(&worker->owner, memory_order_acquire);
 	uint64_t dispatches = atomic_load_explicit(&worker->counters.dispatches,
 						   memory_order_relaxed);
 	/* Acquire <- carrier_thread's release: the thread and the tick of a carrier made meanwhile. */

@@ -251,6 +251,7 @@ void usched_reconcile(struct usched_runtime *runtime)
 		bool dormant = atomic_load_explicit(&worker->mode, memory_order_acquire) ==
 			       USCHED_WORKER_MODE_DORMANT;
 		struct usched_carrier *spare;
+		struct usched_fiber *stopped;
 
 		if (!is_granted(runtime, worker)) {
 			all_stopped &= dormant;
@@ -265,8 +266,13 @@ void usched_reconcile(struct usched_runtime *runtime)
 		spare = usched_spare_pop(worker);
 		if (!spare) {
 			usched_need_carrier(scheduler);
-			continue;		/* the next pass finds it */
+			/* A stopped fiber has a carrier of its own. With all carriers stopped so,
+			   and the last worker gone, nobody else would ever release one. */
+			stopped = usched_take_bound(worker);
+			spare = stopped ? usched_fiber_bound(stopped) : NULL;
 		}
+		if (!spare)
+			continue;		/* the next pass finds it */
 		atomic_store_explicit(&worker->mode, USCHED_WORKER_MODE_MOVING,
 				      memory_order_relaxed);
 		usched_carrier_give(spare, worker);

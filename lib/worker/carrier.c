@@ -30,8 +30,9 @@ bool usched_carrier_wait(struct usched_carrier *carrier)
 	atomic_store_explicit(&carrier->worker, worker, memory_order_relaxed);
 	if (!worker)
 		return false;
-	/* Relaxed: the monitor treats both as hints and takes with the words of carrier.h. */
-	atomic_store_explicit(&worker->owner, carrier, memory_order_relaxed);
+	/* The monitor treats both as hints and takes with the words of carrier.h. Release -> who sends
+	   the owner a tick, or sets its tick: both are there, since its thread opened them. */
+	atomic_store_explicit(&worker->owner, carrier, memory_order_release);
 	atomic_store_explicit(&worker->mode, USCHED_WORKER_MODE_OWNED, memory_order_relaxed);
 	atomic_store_explicit(&carrier->pending, false, memory_order_relaxed);
 	carrier->slice_start_cycles = usched_cycles();

@@ -121,7 +121,7 @@ void usched_unpick(struct usched_worker *worker, struct usched_fiber *fiber);
  * the pool's inbox. At most one pass over the queues.
  *
  * Return:	a fiber the caller now owns; NULL: none was seen
- * Callable from: the owner, or a thief; inside the runtime
+ * Callable from: the owner, or a thief; inside the runtime; the monitor
  */
 struct usched_fiber *usched_take_bound(struct usched_worker *worker);
 

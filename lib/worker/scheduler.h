@@ -153,7 +153,7 @@ struct usched_worker {
 	struct usched_worker *guardian;		/* the monitor's: who serves it while dormant	*/
 
 	/* Read by the monitor. */
-	_Atomic(struct usched_carrier *) owner;	/* relaxed: a hint, see take()			*/
+	_Atomic(struct usched_carrier *) owner;	/* a hint, see take(); see usched_carrier_wait() */
 	_Atomic uint32_t mode;			/* enum usched_worker_mode			*/
 	_Atomic uint64_t idle_since_ns;		/* its owner sleeps in the poll since; 0: it does
 						   not. See [I1] of find.c			*/
