@@ -35,10 +35,11 @@ test_programs += tests/t_fiber tests/t_sync tests/t_preempt tests/t_io tests/t_k
 test_programs += tests/t_ring tests/t_timers
 
 # L5 preempt
-test_programs += tests/t_protocol tests/t_handoff tests/t_revoke tests/t_modes
+test_programs += tests/t_protocol tests/t_handoff tests/t_revoke tests/t_ticks tests/t_modes
 tests_t_protocol_SOURCES = tests/t_protocol.c tests/forced.h
 tests_t_handoff_SOURCES = tests/t_handoff.c tests/forced.h
 tests_t_revoke_SOURCES = tests/t_revoke.c tests/forced.h
+tests_t_ticks_SOURCES = tests/t_ticks.c tests/forced.h
 test_programs += tests/t_protocol tests/t_signals tests/t_fallback
 test_programs += tests/t_limits
 tests_t_limits_SOURCES = tests/t_limits.c tests/deny.h
