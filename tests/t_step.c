@@ -421,6 +421,32 @@ struct operation {
 	bool alone;				/* nobody stands by */
 };
 
+/* Waits for a fiber; if it does not end, says who stands where. */
+static int join_or_say(const struct operation *operation, usched_fiber_t id)
+{
+	struct usched_scheduler *scheduler = &runtime->scheduler;
+	struct usched_worker *worker = granted_worker(runtime, 0);
+	int error = usched_join(id, NULL, SOON);
+
+	if (!error)
+		return 0;
+	printf("info: %s: %d after a tick before instruction %u, at %s; mode %u, %lu ticks, taken %lu\n",
+	       operation->name, error, step.at, step_symbol_name(&symbols, step.fired_pc),
+	       atomic_load(&worker->mode), (unsigned long)atomic_load(&worker->counters.ticks),
+	       (unsigned long)atomic_load(&worker->taken));
+	for (uint32_t i = 0; i < atomic_load(&scheduler->carrier_count); i++) {
+		struct usched_carrier *carrier = &scheduler->carriers[i];
+		struct usched_fiber *fiber = atomic_load(&carrier->current);
+
+		printf("info: carrier %u: worker %d, in runtime %u, pending %d, go %u, fiber %lx in state %u\n",
+		       i, atomic_load(&carrier->worker) != NULL, atomic_load(&carrier->in_runtime),
+		       atomic_load(&carrier->pending), atomic_load(&carrier->go),
+		       fiber ? (unsigned long)atomic_load(&fiber->id) : 0,
+		       fiber ? atomic_load(&fiber->state) : 0u);
+	}
+	return error;
+}
+
 static void stop_in_place(const struct operation *operation, usched_fiber_t *partner)
 {
 	struct usched_fiber_options yield = USCHED_FIBER_OPTIONS_INIT;
@@ -440,7 +466,7 @@ static void stop_in_place(const struct operation *operation, usched_fiber_t *par
 	/* Stepped from the handler, it may have to make room for the other once more. */
 	HOLD_UNTIL(atomic_load(&is_stopped) ||
 		   (atomic_load(&step.fired) && (forced_tick(atomic_load(&worker->owner)), false)));
-	CU_ASSERT_EQUAL_FATAL(usched_join(stopped, NULL, SOON), 0);
+	CU_ASSERT_EQUAL_FATAL(join_or_say(operation, stopped), 0);
 }
 
 static void run_once(const struct operation *operation)
@@ -468,9 +494,9 @@ static void run_once(const struct operation *operation)
 			CU_ASSERT_EQUAL_FATAL(usched_spawn(runtime, &partner, operation->partner, NULL,
 							   NULL), 0);
 	}
-	CU_ASSERT_EQUAL_FATAL(usched_join(stepped, NULL, SOON), 0);
+	CU_ASSERT_EQUAL_FATAL(join_or_say(operation, stepped), 0);
 	if (operation->partner)
-		CU_ASSERT_EQUAL_FATAL(usched_join(partner, NULL, SOON), 0);
+		CU_ASSERT_EQUAL_FATAL(join_or_say(operation, partner), 0);
 	atomic_store(&bystander_goes, true);
 	CU_ASSERT_EQUAL_FATAL(usched_join(bystander, NULL, SOON), 0);
 	if (atomic_load(&results) != operation->right || atomic_load(&note_left) ||
