@@ -1,7 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Interleavings of the protocol between a carrier and the monitor, forced through the named points
- * of worker/step.h: one side is held at a point until the other has got where it must not matter.
+ * Interleavings of the protocol, forced through the named points of worker/step.h: one side is held at
+ * a point until the other has got where it must not matter. All of them, and where each is forced:
+ *
+ *	 1 enter's store, between the monitor's	an_entry_before_the_look_keeps_the_worker
+ *	   request and its look
+ *	 2 after the request the system call	a_request_that_was_refused_takes_nothing
+ *	   returns; enter refuses, and leaves
+ *	 3 taken; a tick comes before any entry	a_tick_before_any_entry_finds_the_loss
+ *	   ... or inside regain			ticks_while_the_loss_is_noticed_count_nowhere
+ *	 4 a request that is made too late	a_stale_request_does_not_take_the_next_worker
+ *	   meets the carrier's next worker
+ *	 5 a stopped fiber's carrier is ordered	a_carrier_is_ordered_before_it_sleeps
+ *	   before it sleeps, by a thief too	t_handoff: a_thief_orders_the_carrier_that_gives_away
+ *	 6 a spare is ordered before it sleeps	t_handoff: a_spare_is_ordered_before_it_sleeps
+ *	 7 two hogs, and no spare		t_handoff: two_hogs_hand_over_to_each_other
+ *	 8 taken while its tick was off		t_ticks: who_lost_its_worker_gets_a_tick_that_was_off
+ *	 9 the tick is stopped while work comes	t_ticks: work_from_outside_meets_a_tick_that_stops
+ *	   from outside, a timer or input waits	t_ticks: no_tick_stops_beside_timers_or_descriptors
+ *						t_revoke: a_lone_hog_serves_what_it_adopts
+ *	10 a CPU is revoked under a hog, with	t_revoke: a_cpu_is_given_back_without_a_spare
+ *	   timers and input, without spares
+ *	11 a tick at every instruction		t_step
+ *	12 somebody reaches for a fiber that is	t_handoff: a_held_fiber_is_joined_and_retuned
+ *	   held, or does not wait quite yet	t_handoff: a_waker_waits_for_the_commit
+ *
+ * This file has those between a carrier and the monitor:
  *
  *	fiber "blocker" on the only worker	monitor
  *	read(2) of an empty pipe
@@ -10,51 +34,25 @@
  *	enter: in_runtime = 1, "enter"		membarrier, look at in_runtime
  *	revoke REQUESTED: "regain"		revoke = TAKEN, "taken"
  *
- * A second fiber waits for the worker all the time: it is why the monitor asks. Ticks are off. A
- * hold has a deadline; one that expires is counted, and fails the case.
+ * A second fiber waits for the worker all the time: it is why the monitor asks. Ticks are off, or
+ * forced.
  */
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <usched/usched.h>
 
-#include "base/clock.h"
+#include "forced.h"
 #include "harness.h"
-#include "runtime/runtime.h"
-#include "worker/carrier.h"
+#include "worker/dispatch.h"
 
 #if USCHED_DEBUG
 
-#define SOON usched_after(UINT64_C(30000000000))
-
-enum { HOLD_MS = 10000, TURNS = 20 };
-
-/* Also from the tick's handler: only atomics and system calls. */
-static void pause_shortly(void)
-{
-	const struct timespec pause = { .tv_nsec = 50000 };
-
-	nanosleep(&pause, NULL);
-}
-
-static _Atomic uint32_t holds_expired;
-
-#define HOLD_UNTIL(condition)						\
-	do {								\
-		uint64_t hold_end_ns = usched_clock_now_ns() + HOLD_MS * UINT64_C(1000000); \
-		while (!(condition)) {					\
-			if (usched_clock_now_ns() > hold_end_ns) {	\
-				atomic_fetch_add(&holds_expired, 1);	\
-				break;					\
-			}						\
-			pause_shortly();				\
-		}							\
-	} while (0)
+enum { TURNS = 20 };
 
 static struct usched_runtime *runtime;
 static int pipe_ends[2];
@@ -75,11 +73,6 @@ static void begin_turn(void)
 	atomic_store(&given, 0);
 	atomic_store(&waits_held, 0);
 	atomic_store(&revoke_seen, USCHED_REVOKE_NONE);
-}
-
-static bool is(const char *point, const char *name)
-{
-	return !strcmp(point, name);
 }
 
 /* The first carrier that is asked in this turn, and from then on only that one. */
@@ -130,11 +123,12 @@ static void *stays_beside(void *argument)
 }
 
 static void *(*other)(void *) = runs_beside;
+static void *(*blocker)(void *) = blocks_then_enters;
 static usched_fiber_t both[2];
 
 static void *spawns_both(void *argument)
 {
-	if (usched_spawn(NULL, &both[0], blocks_then_enters, argument, NULL) ||
+	if (usched_spawn(NULL, &both[0], blocker, argument, NULL) ||
 	    usched_spawn(NULL, &both[1], other, NULL, NULL))
 		return argument;
 	return NULL;
@@ -368,6 +362,8 @@ static void check_hurried(void)
 
 static void no_timer_runs_while_its_carrier_sleeps(void)
 {
+	if (USCHED_SIGNALS_ARE_DELAYED)
+		USCHED_SKIP("tsan: a handler does not run where the signal arrives");
 	tick = USCHED_TICK_TIMER;
 	other = stays_beside;
 	run_turns(hurried_late, "auto", sees_the_timer_stop, check_hurried);
@@ -376,229 +372,224 @@ static void no_timer_runs_while_its_carrier_sleeps(void)
 }
 
 /*
- * 5 and 6 by ticks: two workers if there are, hogs, and every carrier that is about to sleep is held
- * until it is ordered, or for a millisecond. Orders before the sleep become the rule.
+ * 3. Taken, the system call returns, and a tick is the first to enter: it waits for a turn, and is
+ *    counted as that by the worker that it is given.
  */
-static _Atomic uint32_t early_orders;
+static void *blocks_then_computes(void *argument)
+{
+	char byte = 0;
 
-static void dawdles(const char *point, void *argument)
+	if (read(pipe_ends[0], &byte, 1) != 1)
+		return argument;
+	atomic_store(&user_code, true);
+	while (!atomic_load(&go_on))
+		;
+	return NULL;
+}
+
+static uint64_t lost_before;
+
+static void tick_enters_first(const char *point, void *argument)
 {
 	struct usched_carrier *carrier = argument;
 
-	if (!is(point, "wait"))
+	if (is(point, "requested"))
+		is_asked_first(carrier);
+	if (carrier != atomic_load(&asked))
 		return;
-	for (unsigned int i = 0; i < 20 && !atomic_load(&carrier->go); i++)
-		pause_shortly();
-	if (atomic_load(&carrier->go))
-		atomic_fetch_add(&early_orders, 1);
-}
-
-static void *computes(void *argument)
-{
-	volatile uint64_t sum = 0;
-
-	for (uint64_t i = 0; i < 20000000; i++)
-		sum += i;
-	return (void *)(uintptr_t)(sum == UINT64_C(199999990000000) ? 0 : (uintptr_t)argument);
-}
-
-static void hogs_move_between_dawdling_carriers(void)
-{
-	for (unsigned int workers = 1; workers <= 2; workers++) {
-		struct usched_runtime_options options = USCHED_RUNTIME_OPTIONS_INIT;
-		usched_fiber_t ids[6];
-
-		options.workers = workers;
-		options.quantum_ns = USCHED_QUANTUM_MIN_NS;
-		options.flags = USCHED_RUNTIME_EMBEDDED;
-		atomic_store(&early_orders, 0);
-		usched_step_hook = nothing_held;
-		CU_ASSERT_EQUAL_FATAL(usched_runtime_create(&runtime, &options), 0);
-		usched_step_hook = dawdles;
-		for (unsigned int i = 0; i < 6; i++)
-			CU_ASSERT_EQUAL(usched_spawn(runtime, &ids[i], computes, &options, NULL), 0);
-		for (unsigned int i = 0; i < 6; i++) {
-			void *result = &options;
-
-			CU_ASSERT_EQUAL(usched_join(ids[i], &result, SOON), 0);
-			CU_ASSERT_PTR_NULL(result);
-		}
-		usched_step_hook = nothing_held;
-		CU_ASSERT(atomic_load(&early_orders) > 0);
-		CU_ASSERT_EQUAL(usched_runtime_destroy(runtime, SOON), 0);
+	if (is(point, "taken") && atomic_fetch_add(&taken_count, 1) == 0) {
+		let_read_return();
+		HOLD_UNTIL(atomic_load(&user_code));
+		lost_before = forced_sum(runtime, USCHED_DECISION_LOST);
+		usched_tick_send(carrier);
+		HOLD_UNTIL(atomic_load(&regained));
+	} else if (is(point, "regain")) {
+		atomic_store(&revoke_seen, revoke_of(carrier));
+		atomic_fetch_add(&regained, 1);
+		atomic_store(&go_on, true);
 	}
+}
+
+static void check_found_by_tick(void)
+{
+	CU_ASSERT_EQUAL(atomic_load(&revoke_seen), USCHED_REVOKE_TAKEN);
+	CU_ASSERT(atomic_load(&regained) >= 1);
+	CU_ASSERT(forced_sum(runtime, USCHED_DECISION_LOST) > lost_before);
+}
+
+static void a_tick_before_any_entry_finds_the_loss(void)
+{
+	blocker = blocks_then_computes;
+	run_turns(tick_enters_first, "auto", NULL, check_found_by_tick);
+	run_turns(tick_enters_first, "off", NULL, check_found_by_tick);
+	blocker = blocks_then_enters;
 }
 
 /*
- * A plain thread spawns for one CPU, and stops between its look at the worker's mode and its push.
- * Meanwhile that CPU is revoked: the worker has emptied its mailbox, nobody will look there, and the
- * only other worker sleeps.
+ * Ticks inside regain, before the carrier has given the worker up and after: they are notes of nobody.
+ * The monitor holds the worker meanwhile, so nobody else counts on it.
  */
-static struct usched_worker *kept, *revoked;
-static _Atomic bool revoke_wanted, grant_wanted;
+static _Atomic uint64_t counted_before, counted_after;
+static _Atomic bool note_left, note_kept;
+static _Atomic uint32_t notes_left;
 
-static struct usched_worker *granted_worker(uint32_t skip)
+/* Did a real tick bring us here? Then one more waits for the end of its handler. */
+static bool in_tick(void)
 {
-	struct usched_scheduler *scheduler = &runtime->scheduler;
+	sigset_t blocked;
 
-	for (uint32_t i = 0; i < scheduler->worker_count; i++) {
-		uint32_t cpu = scheduler->workers[i].cpu;
+	pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+	return sigismember(&blocked, usched_tick_signal());
+}
 
-		if ((runtime->granted[cpu / 64] >> (cpu % 64) & 1) && skip-- == 0)
-			return &scheduler->workers[i];
+static uint64_t counted(void)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < runtime->scheduler.worker_count; i++)
+		sum += atomic_load(&runtime->scheduler.workers[i].counters.ticks) +
+		       atomic_load(&runtime->scheduler.workers[i].counters.notes);
+	for (unsigned int decision = 0; decision < USCHED_DECISION_COUNT; decision++)
+		sum += forced_sum(runtime, decision);
+	return sum;
+}
+
+static void ticks_inside_regain(const char *point, void *argument)
+{
+	struct usched_carrier *carrier = argument;
+
+	if (is(point, "requested"))
+		is_asked_first(carrier);
+	if (carrier != atomic_load(&asked))
+		return;
+	if (is(point, "taken") && atomic_fetch_add(&taken_count, 1) == 0) {
+		atomic_store(&counted_before, counted());
+		let_read_return();
+		HOLD_UNTIL(atomic_load(&waits_held));
+		atomic_store(&counted_after, counted());
+	} else if (is(point, "regain") && atomic_fetch_add(&regained, 1) == 0) {
+		atomic_store(&revoke_seen, revoke_of(carrier));
+		usched_tick_send(carrier);		/* comes before the call returns */
+	} else if (is(point, "wait") && atomic_load(&regained) && !atomic_load(&waits_held)) {
+		usched_tick_send(carrier);
+		atomic_store(&note_left, in_tick() || atomic_load(&carrier->pending));
+		atomic_fetch_add(&notes_left, atomic_load(&carrier->pending));
+		atomic_store(&waits_held, 1);
+	} else if (is(point, "waited") && atomic_load(&waits_held)) {
+		atomic_store(&note_kept, atomic_load(&carrier->pending));
+		atomic_store(&go_on, true);
 	}
-	return NULL;
 }
 
-/* By the monitor's thread, as the control plane does. */
-static void regrant(bool back)
+static void check_counted_nowhere(void)
 {
-	uint64_t cpus[USCHED_CPU_WORDS];
-
-	memcpy(cpus, runtime->granted, sizeof(cpus));
-	if (back)
-		cpus[revoked->cpu / 64] |= UINT64_C(1) << (revoked->cpu % 64);
-	else
-		cpus[revoked->cpu / 64] &= ~(UINT64_C(1) << (revoked->cpu % 64));
-	usched_host.apply(runtime, cpus, runtime->grant_generation + 1,
-			  runtime->tunables, runtime->tunables_acked);
+	CU_ASSERT_EQUAL(atomic_load(&revoke_seen), USCHED_REVOKE_TAKEN);
+	CU_ASSERT_EQUAL(atomic_load(&counted_after), atomic_load(&counted_before));
+	CU_ASSERT(atomic_load(&note_left));
+	CU_ASSERT_FALSE(atomic_load(&note_kept));
 }
 
-static bool sleeps(struct usched_worker *worker)
+static void ticks_while_the_loss_is_noticed_count_nowhere(void)
 {
-	return atomic_load(&worker->mode) == USCHED_WORKER_MODE_IDLE;
+	if (USCHED_SIGNALS_ARE_DELAYED)
+		USCHED_SKIP("tsan: a handler does not run where the signal arrives");
+	tick = USCHED_TICK_TIMER;
+	atomic_store(&notes_left, 0);
+	run_turns(ticks_inside_regain, "auto", NULL, check_counted_nowhere);
+	run_turns(ticks_inside_regain, "off", NULL, check_counted_nowhere);
+	tick = USCHED_TICK_AUTO;
+	CU_ASSERT(atomic_load(&notes_left) > 0);
 }
 
-static void revoked_before_push(const char *point, void *carrier)
+/*
+ * 4. The monitor has made up its mind, and stops before its request. Meanwhile the fiber is stopped by
+ *    a tick, and its carrier sleeps; the request comes then. A thief gives the carrier a second worker,
+ *    and it is in user code when the monitor looks: it sees all that it wants but for the worker.
+ */
+static _Atomic(struct usched_worker *) second;
+static _Atomic bool is_stale, both_are_there;
+
+static void request_comes_late(const char *point, void *argument)
 {
-	(void)carrier;
-	if (is(point, "pass") && atomic_exchange(&revoke_wanted, false)) {
-		regrant(false);
-	} else if (is(point, "pass") && atomic_exchange(&grant_wanted, false)) {
-		regrant(true);
-	} else if (is(point, "mailbox")) {
-		atomic_store(&revoke_wanted, true);
-		usched_monitor_wake(&runtime->scheduler);
-		HOLD_UNTIL(atomic_load(&revoked->mode) == USCHED_WORKER_MODE_DORMANT);
-		HOLD_UNTIL(sleeps(kept));
+	struct usched_carrier *carrier = argument;
+
+	if (is(point, "asking") && is_asked_first(carrier)) {
+		/* Who waits may be half in the mailbox, where a tick cannot take it. */
+		HOLD_UNTIL(atomic_load(&both_are_there));
+		/* A thief that is awake could take it, as it passes through the ring. */
+		HOLD_UNTIL(atomic_load(&atomic_load(&second)->idle_since_ns));
+		let_read_return();
+		HOLD_UNTIL(atomic_load(&user_code));
+		forced_tick(carrier);
+		HOLD_UNTIL(atomic_load(&waits_held));
+	} else if (carrier != atomic_load(&asked)) {
+		return;
+	} else if (is(point, "wait") && usched_current(carrier)) {
+		atomic_store(&waits_held, 1);
+	} else if (is(point, "requested") && !atomic_load(&is_stale)) {
+		HOLD_UNTIL((usched_wake_worker(atomic_load(&second)),
+			    atomic_load(&carrier->worker) == atomic_load(&second) &&
+			    atomic_load(&carrier->in_runtime) == 0));
+		atomic_store(&revoke_seen, revoke_of(carrier));
+		atomic_store(&is_stale, true);
+	} else if (is(point, "taken")) {
+		atomic_fetch_add(&taken_count, 1);
 	}
 }
 
-static void a_fiber_for_a_revoked_cpu_runs_elsewhere(void)
+static _Atomic(struct usched_worker *) ran_on;
+
+static void *says_where_then_blocks(void *argument)
 {
-	struct usched_runtime_options options = USCHED_RUNTIME_OPTIONS_INIT;
-	struct usched_fiber_options fiber = USCHED_FIBER_OPTIONS_INIT;
-	usched_fiber_t id;
+	atomic_store(&ran_on, usched_owned(usched_carrier_self_get()));
+	return blocks_then_computes(argument);
+}
+
+static void a_stale_request_does_not_take_the_next_worker(void)
+{
+	struct usched_fiber_options never = USCHED_FIBER_OPTIONS_INIT;
 	void *result;
 
-	options.quantum_ns = USCHED_QUANTUM_OFF;
-	options.flags = USCHED_RUNTIME_EMBEDDED;
-	options.workers = 2;
-	atomic_store(&holds_expired, 0);
+	CU_ASSERT_EQUAL_FATAL(pipe(pipe_ends), 0);
 	usched_step_hook = nothing_held;
-	CU_ASSERT_EQUAL_FATAL(usched_runtime_create(&runtime, &options), 0);
-	kept = granted_worker(0);
-	revoked = granted_worker(1);
-	if (!revoked) {
+	runtime = forced_start(2, 0);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(runtime);
+	if (!granted_worker(runtime, 1)) {
 		CU_ASSERT_EQUAL(usched_runtime_destroy(runtime, SOON), 0);
 		USCHED_SKIP("few-cpus: needs two CPUs");
 	}
-	fiber.cpu = (int)revoked->cpu;
+	never.preempt = USCHED_PREEMPT_NEVER;
 	for (unsigned int i = 0; i < TURNS; i++) {
-		atomic_store(&other_ran, false);
-		HOLD_UNTIL(sleeps(kept) && sleeps(revoked));
-		usched_step_hook = revoked_before_push;
-		CU_ASSERT_EQUAL_FATAL(usched_spawn(runtime, &id, runs_beside, NULL, &fiber), 0);
-		result = &fiber;
-		CU_ASSERT_EQUAL_FATAL(usched_join(id, &result, SOON), 0);
-		CU_ASSERT_PTR_NULL(result);
-		CU_ASSERT(atomic_load(&other_ran));
-		atomic_store(&grant_wanted, true);
-		usched_monitor_wake(&runtime->scheduler);
-		HOLD_UNTIL(!atomic_load(&grant_wanted));
+		begin_turn();
+		atomic_store(&is_stale, false);
+		atomic_store(&both_are_there, false);
+		atomic_store(&ran_on, NULL);
+		usched_step_hook = request_comes_late;
+		CU_ASSERT_EQUAL_FATAL(usched_spawn(runtime, &both[0], says_where_then_blocks, &both,
+						   NULL), 0);
+		HOLD_UNTIL(atomic_load(&ran_on));
+		atomic_store(&second, granted_worker(runtime, atomic_load(&ran_on) ==
+							      granted_worker(runtime, 0)));
+		/* In its mailbox, from where nobody steals it. */
+		never.cpu = (int)atomic_load(&ran_on)->cpu;
+		CU_ASSERT_EQUAL_FATAL(usched_spawn(runtime, &both[1], stays_beside, NULL, &never), 0);
+		atomic_store(&both_are_there, true);
+		HOLD_UNTIL(atomic_load(&is_stale) &&
+			   revoke_of(atomic_load(&asked)) == USCHED_REVOKE_NONE);
+		atomic_store(&go_on, true);
+		for (unsigned int j = 0; j < 2; j++) {
+			result = &both;
+			CU_ASSERT_EQUAL_FATAL(usched_join(both[j], &result, SOON), 0);
+			CU_ASSERT_PTR_NULL(result);
+		}
+		CU_ASSERT_EQUAL(atomic_load(&revoke_seen), USCHED_REVOKE_REQUESTED);
+		CU_ASSERT_EQUAL(atomic_load(&taken_count), 0);
+		CU_ASSERT_EQUAL_FATAL(atomic_load(&holds_expired), 0);
 	}
 	usched_step_hook = nothing_held;
-	CU_ASSERT_EQUAL(atomic_load(&holds_expired), 0);
 	CU_ASSERT_EQUAL(usched_runtime_destroy(runtime, SOON), 0);
-}
-
-/*
- * The only CPU of a runtime moves to another one, and back, while both carriers that it may have are
- * with a fiber that was stopped in mid-run: no spare is left to begin there, and nobody else would
- * ever release one.
- */
-static _Atomic bool move_wanted;
-static _Atomic uint64_t hog_turns[2];
-
-static void moves_the_only_cpu(const char *point, void *carrier)
-{
-	uint64_t cpus[USCHED_CPU_WORDS] = { 0 };
-	struct usched_worker *to = kept;
-
-	(void)carrier;
-	if (!is(point, "pass") || !atomic_exchange(&move_wanted, false))
-		return;
-	cpus[to->cpu / 64] = UINT64_C(1) << (to->cpu % 64);
-	usched_host.apply(runtime, cpus, runtime->grant_generation + 1, runtime->tunables,
-			  runtime->tunables_acked);
-}
-
-static void *counts_turns(void *argument)
-{
-	_Atomic uint64_t *turns = argument;
-
-	while (!atomic_load(&go_on))
-		atomic_fetch_add(turns, 1);
-	return NULL;
-}
-
-static void the_only_cpu_moves_while_no_carrier_is_left(void)
-{
-	struct usched_runtime_options options = USCHED_RUNTIME_OPTIONS_INIT;
-	usched_fiber_t ids[2];
-
-	options.quantum_ns = USCHED_QUANTUM_MIN_NS;
-	options.flags = USCHED_RUNTIME_EMBEDDED;
-	options.workers = 2;
-	options.carriers_max = 2;
-	atomic_store(&holds_expired, 0);
-	atomic_store(&go_on, false);
-	usched_step_hook = nothing_held;
-	CU_ASSERT_EQUAL_FATAL(usched_runtime_create(&runtime, &options), 0);
-	kept = granted_worker(0);
-	revoked = granted_worker(1);
-	if (!revoked) {
-		CU_ASSERT_EQUAL(usched_runtime_destroy(runtime, SOON), 0);
-		USCHED_SKIP("few-cpus: needs two CPUs");
-	}
-	for (unsigned int i = 0; i < 2; i++) {
-		atomic_store(&hog_turns[i], 0);
-		CU_ASSERT_EQUAL_FATAL(usched_spawn(runtime, &ids[i], counts_turns, &hog_turns[i], NULL),
-				      0);
-	}
-	for (unsigned int i = 0; i < 2; i++)
-		HOLD_UNTIL(atomic_load(&hog_turns[i]) > 0);
-	usched_step_hook = moves_the_only_cpu;
-	for (unsigned int turn = 0; turn < TURNS && !atomic_load(&holds_expired); turn++) {
-		struct usched_worker *from = revoked;
-		uint64_t seen[2];
-
-		atomic_store(&move_wanted, true);
-		usched_monitor_wake(&runtime->scheduler);
-		HOLD_UNTIL(atomic_load(&from->mode) == USCHED_WORKER_MODE_DORMANT);
-		for (unsigned int i = 0; i < 2; i++)
-			seen[i] = atomic_load(&hog_turns[i]);
-		for (unsigned int i = 0; i < 2; i++)
-			HOLD_UNTIL(atomic_load(&hog_turns[i]) > seen[i]);
-		revoked = kept;
-		kept = from;
-	}
-	CU_ASSERT_EQUAL(atomic_load(&holds_expired), 0);
-	usched_step_hook = nothing_held;
-	atomic_store(&go_on, true);
-	for (unsigned int i = 0; i < 2; i++)
-		CU_ASSERT_EQUAL_FATAL(usched_join(ids[i], NULL, SOON), 0);
-	CU_ASSERT_EQUAL(usched_runtime_destroy(runtime, SOON), 0);
+	close(pipe_ends[0]);
+	close(pipe_ends[1]);
 }
 
 #else
@@ -610,11 +601,11 @@ static void needs_steps(void)
 
 #define an_entry_before_the_look_keeps_the_worker needs_steps
 #define a_request_that_was_refused_takes_nothing needs_steps
+#define a_tick_before_any_entry_finds_the_loss needs_steps
+#define ticks_while_the_loss_is_noticed_count_nowhere needs_steps
 #define a_carrier_is_ordered_before_it_sleeps needs_steps
-#define hogs_move_between_dawdling_carriers needs_steps
+#define a_stale_request_does_not_take_the_next_worker needs_steps
 #define no_timer_runs_while_its_carrier_sleeps needs_steps
-#define a_fiber_for_a_revoked_cpu_runs_elsewhere needs_steps
-#define the_only_cpu_moves_while_no_carrier_is_left needs_steps
 
 #endif
 
@@ -625,13 +616,15 @@ int main(void)
 		  an_entry_before_the_look_keeps_the_worker },
 		{ "a_request_that_was_refused_takes_nothing",
 		  a_request_that_was_refused_takes_nothing },
+		{ "a_tick_before_any_entry_finds_the_loss",
+		  a_tick_before_any_entry_finds_the_loss },
+		{ "ticks_while_the_loss_is_noticed_count_nowhere",
+		  ticks_while_the_loss_is_noticed_count_nowhere },
 		{ "a_carrier_is_ordered_before_it_sleeps", a_carrier_is_ordered_before_it_sleeps },
-		{ "no_timer_runs_while_its_carrier_sleeps", no_timer_runs_while_its_carrier_sleeps },
-		{ "hogs_move_between_dawdling_carriers", hogs_move_between_dawdling_carriers },
-		{ "a_fiber_for_a_revoked_cpu_runs_elsewhere",
-		  a_fiber_for_a_revoked_cpu_runs_elsewhere },
-		{ "the_only_cpu_moves_while_no_carrier_is_left",
-		  the_only_cpu_moves_while_no_carrier_is_left },
+		{ "a_stale_request_does_not_take_the_next_worker",
+		  a_stale_request_does_not_take_the_next_worker },
+		{ "no_timer_runs_while_its_carrier_sleeps",
+		  no_timer_runs_while_its_carrier_sleeps },
 	};
 
 	return usched_test_main("protocol", tests, sizeof(tests) / sizeof(tests[0]));

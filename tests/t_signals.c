@@ -512,6 +512,54 @@ static void urgent_data_of_sockets_arrives(void)
 }
 
 /*
+ * Input on a descriptor of the program's, which asked for the tick's number and for this very thread: it
+ * looks as a perf event's tick does, but for the descriptor.
+ */
+static int async_pipe[2];
+
+static void *input_signals_itself(void *argument)
+{
+	struct f_owner_ex owner = { .type = F_OWNER_TID, .pid = (pid_t)syscall(SYS_gettid) };
+
+	if (fcntl(async_pipe[0], F_SETOWN_EX, &owner) || fcntl(async_pipe[0], F_SETSIG, SIGURG) ||
+	    fcntl(async_pipe[0], F_SETFL, O_ASYNC | O_NONBLOCK))
+		return argument;
+	return write(async_pipe[1], "x", 1) == 1 ? NULL : argument;
+}
+
+static void input_that_looks_like_a_tick_arrives(void)
+{
+	static const enum usched_tick ticks[] = {
+		USCHED_TICK_AUTO, USCHED_TICK_TIMER, USCHED_TICK_TIMERFD,
+	};
+
+	for (unsigned int i = 0; i < sizeof(ticks) / sizeof(ticks[0]); i++) {
+		struct sigaction action = { .sa_flags = SA_SIGINFO };
+		struct usched_runtime *runtime;
+		uint64_t counted = 0;
+
+		action.sa_sigaction = with_information;
+		set_action(SIGURG, &action);
+		CU_ASSERT_EQUAL_FATAL(pipe(async_pipe), 0);
+		listen_to_stderr();
+		runtime = start_with(ticks[i], USCHED_QUANTUM_OFF);
+		hear();
+		CU_ASSERT_PTR_NOT_NULL_FATAL(runtime);
+		run_fiber(runtime, input_signals_itself);
+		await_calls(1);
+		CU_ASSERT_EQUAL(atomic_load(&calls), 1);
+		CU_ASSERT_EQUAL(atomic_load(&seen_code), POLL_IN);
+		for (uint32_t j = 0; j < runtime->scheduler.worker_count; j++)
+			counted += atomic_load(&runtime->scheduler.workers[j].counters.ticks);
+		CU_ASSERT_EQUAL(counted, 0);
+		CU_ASSERT_EQUAL(usched_runtime_destroy(runtime, SOON), 0);
+		close(async_pipe[0]);
+		close(async_pipe[1]);
+		put_action_back(SIGURG);
+	}
+}
+
+/*
  * In children: signals whose default ends the process. 0: the child says that all went well.
  */
 static int in_child(int (*run)(void))
@@ -689,6 +737,7 @@ int main(void)
 		{ "the_action_is_put_back", the_action_is_put_back },
 		{ "a_replaced_handler_is_told_of", a_replaced_handler_is_told_of },
 		{ "urgent_data_of_sockets_arrives", urgent_data_of_sockets_arrives },
+		{ "input_that_looks_like_a_tick_arrives", input_that_looks_like_a_tick_arrives },
 		{ "ticks_never_meet_the_default", ticks_never_meet_the_default },
 		{ "a_default_that_ends_the_process_does", a_default_that_ends_the_process_does },
 		{ "what_was_ignored_stays_ignored", what_was_ignored_stays_ignored },

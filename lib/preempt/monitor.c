@@ -115,6 +115,7 @@ static void take(struct usched_scheduler *scheduler, struct usched_worker *worke
 
 	if (!spare)
 		scheduler->hooks.need_carrier(scheduler);
+	USCHED_STEP("asking", carrier);
 	if (!atomic_compare_exchange_strong_explicit(&carrier->revoke, &seen,
 						     USCHED_REVOKE_REQUESTED,
 						     memory_order_acq_rel,

@@ -270,6 +270,7 @@ bool usched_tick_rest(struct usched_carrier *carrier)
 
 	if (may_get_work(worker))
 		return false;
+	USCHED_STEP("rest", carrier);
 	if (!atomic_exchange_explicit(&worker->tick_off, true, memory_order_relaxed))
 		atomic_fetch_add_explicit(&worker->scheduler->ticks_off, 1, memory_order_relaxed);
 	set_period(carrier, 0);
@@ -279,6 +280,7 @@ bool usched_tick_rest(struct usched_carrier *carrier)
 		usched_tick_wanted(worker);
 		return false;
 	}
+	USCHED_STEP("rested", carrier);
 	usched_count(&worker->counters.tick_stops);
 	return true;
 }

@@ -12,7 +12,7 @@
 USCHED_DEFINE_THREAD_SLOT(usched_carrier_self, struct usched_carrier *);
 
 #if USCHED_DEBUG
-void (*usched_step_hook)(const char *point, void *carrier);
+void (*_Atomic usched_step_hook)(const char *point, void *carrier);
 #endif
 
 bool usched_carrier_wait(struct usched_carrier *carrier)

@@ -403,6 +403,7 @@ static inline void complete(struct usched_carrier *carrier)
 		uint32_t word;
 
 		usched_fiber_set_state(left, USCHED_FIBER_PARKED);
+		USCHED_STEP("commit", carrier);
 		word = usched_waiter_commit(&left->waiter);
 		if (carrier->after_publish)
 			carrier->after_publish(left, word, carrier->after_argument);

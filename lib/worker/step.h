@@ -9,11 +9,13 @@
  */
 
 #if USCHED_DEBUG
-extern void (*usched_step_hook)(const char *point, void *carrier);
+extern void (*_Atomic usched_step_hook)(const char *point, void *carrier);
 #define USCHED_STEP(point, carrier)					\
 	do {								\
-		if (usched_step_hook)					\
-			usched_step_hook((point), (carrier));		\
+		void (*step_hook)(const char *, void *) = usched_step_hook; \
+									\
+		if (step_hook)						\
+			step_hook((point), (carrier));			\
 	} while (0)
 #else
 #define USCHED_STEP(point, carrier) ((void)0)
