@@ -271,7 +271,7 @@ void step_unwinds_at_every_instruction(void)
 	CU_ASSERT(distinct((const void *)usched_arch_start,
 			   (const void *)usched_arch_first_frame) >= 8);
 	CU_ASSERT(distinct((const void *)usched_arch_first_frame,
-			   (const void *)usched_arch_text_end) >= 16);
+			   (const void *)usched_arch_text_end) >= 15);
 }
 
 #else

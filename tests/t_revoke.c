@@ -422,7 +422,7 @@ static void ticks_go_on_while_the_monitor_stands_still(void)
  * with a fiber that was stopped in mid-run: no spare is left to begin there, and nobody else would
  * ever release one.
  */
-static _Atomic bool move_wanted;
+static _Atomic bool move_wanted, go_on;
 static _Atomic uint64_t hog_turns[2];
 
 static void moves_the_only_cpu(const char *point, void *carrier)

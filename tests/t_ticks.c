@@ -377,7 +377,7 @@ static void a_tick_for_an_earlier_dispatch_is_dropped(void)
 static struct usched_carrier *the_spare(void)
 {
 	struct usched_scheduler *scheduler = &runtime->scheduler;
-	uint32_t count = atomic_load(&scheduler->carrier_count);
+	uint32_t count = atomic_load(&scheduler->carrier_places);
 
 	for (uint32_t i = 0; i < count; i++) {
 		struct usched_carrier *carrier = &scheduler->carriers[i];

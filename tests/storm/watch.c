@@ -159,7 +159,7 @@ static void tell_fiber(struct usched_fiber *fiber)
 
 static void tell_all(struct usched_scheduler *scheduler)
 {
-	uint32_t carriers = atomic_load_explicit(&scheduler->carrier_count, memory_order_acquire);
+	uint32_t carriers = atomic_load_explicit(&scheduler->carrier_places, memory_order_acquire);
 	uint32_t limit = usched_table_limit(&scheduler->fibers);
 
 	begin();

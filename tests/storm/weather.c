@@ -59,7 +59,7 @@ static uint64_t chance(uint64_t below)
 
 static void raise_one(struct usched_scheduler *scheduler)
 {
-	uint32_t carriers = atomic_load_explicit(&scheduler->carrier_count, memory_order_acquire);
+	uint32_t carriers = atomic_load_explicit(&scheduler->carrier_places, memory_order_acquire);
 	struct usched_carrier *carrier = &scheduler->carriers[chance(carriers)];
 
 	if (chance(4) != 0) {

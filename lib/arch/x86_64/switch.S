@@ -200,19 +200,25 @@ function usched_arch_first_frame
 	movq	%r13, %rdi
 	call	*%r12			/* rax: whom to continue		*/
 	testq	%rax, %rax
-	jz	1f
+	jz	usched_arch_nobody
 	movq	(%rax), %rdx
 	movq	RIP(%rdx), %rcx
 	movq	%rdx, %rsp		/* from here on: the other stack	*/
-	.cfi_remember_state
 	.cfi_def_cfa_offset FRAME
 	.cfi_rel_offset %rip, RIP
 	registers_are_stored
 	reload_and_jump
-	.cfi_restore_state
-1:	ud2				/* nobody: a bug, never silent		*/
 	.cfi_endproc
 	.size	usched_arch_first_frame, . - usched_arch_first_frame
+
+/* The entry function of a fiber returned NULL: a bug, never silent. */
+function usched_arch_nobody
+	.cfi_startproc
+	.cfi_undefined %rip
+	.cfi_undefined %rbp
+	ud2
+	.cfi_endproc
+	.size	usched_arch_nobody, . - usched_arch_nobody
 
 	.globl	usched_arch_text_end
 	.hidden	usched_arch_text_end
