@@ -15,7 +15,7 @@ const struct ctl_counter ctl_counters[] = {
 	COUNTER(timers_fired), COUNTER(idle_ns), COUNTER(tick_lost), COUNTER(tick_revoked),
 	COUNTER(tick_off), COUNTER(tick_section), COUNTER(tick_grace), COUNTER(tick_yielded),
 	COUNTER(tick_notes), COUNTER(tick_urgent), COUNTER(tick_stops), COUNTER(vetoes),
-	COUNTER(budget_yields), COUNTER(quantum_changes), { NULL, 0 },
+	COUNTER(budget_yields), COUNTER(quantum_changes), COUNTER(taken_urgent), { NULL, 0 },
 };
 
 uint64_t ctl_counter(const struct usched_client_worker *worker, const struct ctl_counter *counter)

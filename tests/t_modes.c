@@ -995,7 +995,7 @@ static void a_high_fiber_that_never_waits_starves_nobody(void)
 
 static uint64_t urgent(void)
 {
-	return get(&worker()->counters.urgent);
+	return get(&worker()->counters.urgent) + get(&worker()->taken_urgent);
 }
 
 static void *sleeps_often(void *argument)

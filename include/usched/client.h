@@ -358,6 +358,7 @@ struct usched_client_worker {
 	uint64_t budget_yields;		/* a budget of calls was used up		*/
 	uint64_t quantum_ns;		/* in force for normal fibers; 0: off	*/
 	uint64_t quantum_changes;	/* by itself: the quantum is automatic	*/
+	uint64_t taken_urgent;		/* of `taken`: somebody had become ready	*/
 };
 
 /**

@@ -152,6 +152,7 @@ static void convert_worker(struct usched_client_worker *to, const struct usched_
 	to->tick_yielded = from->tick_yielded;
 	to->tick_notes = from->tick_notes;
 	to->tick_urgent = from->tick_urgent;
+	to->taken_urgent = from->taken_urgent;
 	to->tick_stops = from->tick_stops;
 	to->vetoes = from->vetoes;
 	to->budget_yields = from->budget_yields;
@@ -328,6 +329,7 @@ int usched_client_snapshot_change(const struct usched_client_snapshot *before,
 	SUBTRACT(tick_yielded);
 	SUBTRACT(tick_notes);
 	SUBTRACT(tick_urgent);
+	SUBTRACT(taken_urgent);
 	SUBTRACT(tick_stops);
 	SUBTRACT(vetoes);
 	SUBTRACT(budget_yields);

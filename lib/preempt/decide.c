@@ -221,7 +221,12 @@ static bool spare_is_there(struct tick *tick)
 
 static void hand_over_to_spare(struct tick *tick)
 {
+	struct usched_scheduler *scheduler = tick->worker->scheduler;
+
 	count(tick, USCHED_DECISION_SPARE);
+	/* The last one: the next is made while this fiber runs. Relaxed: a hint. */
+	if (atomic_load_explicit(&scheduler->spare_count, memory_order_relaxed) == 0)
+		scheduler->hooks.need_carrier(scheduler);
 	usched_hand_off(tick->carrier, tick->spare, tick->next, to_the_front(tick));
 }
 
@@ -344,14 +349,19 @@ void usched_preempt_tick(struct usched_carrier *carrier, ucontext_t *frame)
 				       [USCHED_DECISION_LOST]);
 	else
 		carrier = decide(carrier, frame);
-	atomic_store_explicit(&carrier->in_runtime, 0, memory_order_release);	/* [P2] */
+	/* After a switch in place the signal is not blocked: a tick may have left a note. */
+	usched_leave_here(carrier);
 }
 
 void usched_preempt_pending(struct usched_carrier *carrier)
 {
-	atomic_store_explicit(&carrier->pending, false, memory_order_relaxed);
-	usched_enter_carrier(carrier);
-	usched_count(&usched_owned(carrier)->counters.notes);
-	decide(carrier, NULL);
-	atomic_store_explicit(&carrier->in_runtime, 0, memory_order_release);	/* [P2] */
+	/* As often as a tick comes just here, in these few instructions. */
+	do {
+		atomic_store_explicit(&carrier->pending, false, memory_order_relaxed);
+		usched_enter_carrier(carrier);
+		usched_count(&usched_owned(carrier)->counters.notes);
+		decide(carrier, NULL);
+		atomic_store_explicit(&carrier->in_runtime, 0, memory_order_release);	/* [P2] */
+		atomic_signal_fence(memory_order_seq_cst);
+	} while (atomic_load_explicit(&carrier->pending, memory_order_relaxed));
 }

@@ -106,7 +106,8 @@ static void put_back(struct usched_worker *worker, struct usched_carrier *spare,
 		usched_inbox_push(&worker->pool->inbox, popped);
 }
 
-static void take(struct usched_scheduler *scheduler, struct usched_worker *worker,
+/* False: it is as it was. */
+static bool take(struct usched_scheduler *scheduler, struct usched_worker *worker,
 		 struct usched_carrier *carrier)
 {
 	struct usched_carrier *spare = usched_spare_pop(worker), *heir = spare;
@@ -121,7 +122,7 @@ static void take(struct usched_scheduler *scheduler, struct usched_worker *worke
 						     memory_order_acq_rel,
 						     memory_order_acquire)) {	/* [P4] */
 		put_back(worker, spare, NULL);
-		return;
+		return false;
 	}
 	USCHED_STEP("requested", carrier);
 	if (scheduler->membarrier)
@@ -136,14 +137,14 @@ static void take(struct usched_scheduler *scheduler, struct usched_worker *worke
 	    (!spare && !(heir = stand_in(worker, &popped)))) {
 		withdraw(carrier);
 		put_back(worker, spare, NULL);
-		return;
+		return false;
 	}
 	seen = USCHED_REVOKE_REQUESTED;
 	if (!atomic_compare_exchange_strong_explicit(&carrier->revoke, &seen,
 						     USCHED_REVOKE_TAKEN, memory_order_acq_rel,
 						     memory_order_acquire)) {	/* [P4] */
 		put_back(worker, spare, popped);
-		return;
+		return false;
 	}
 	USCHED_STEP("taken", carrier);
 	/* For observers; the carrier may be regaining already and have set it to READY_BOUND. */
@@ -164,13 +165,21 @@ static void take(struct usched_scheduler *scheduler, struct usched_worker *worke
 	if (!spare && !popped)
 		usched_swap_next(worker, NULL);
 	usched_carrier_give(heir, worker);
+	return true;
 }
 
 bool usched_monitor_take_blocked(struct usched_worker *worker, struct usched_carrier *owner)
 {
 	if (owner->tick_kind != USCHED_TICK_PERF || !is_blocked(owner, false))
 		return false;
-	take(worker->scheduler, worker, owner);
+	/* Timers and I/O come before those who were waiting already. */
+	atomic_store_explicit(&worker->poll_due, true, memory_order_relaxed);
+	if (!take(worker->scheduler, worker, owner))
+		return false;
+	/* Relaxed: the monitor's own word, as `taken`. */
+	atomic_store_explicit(&worker->taken_urgent,
+			      atomic_load_explicit(&worker->taken_urgent, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
 	return true;
 }
 

@@ -329,6 +329,14 @@ void usched_tick_hurry(struct usched_carrier *carrier)
 	shorten(carrier, FAST_NS);
 }
 
+bool usched_tick_in(struct usched_carrier *carrier, uint64_t delay_ns)
+{
+	if (carrier->tick_kind != USCHED_TICK_PERF)
+		return false;
+	shorten(carrier, delay_ns > SOONEST_NS ? delay_ns : SOONEST_NS);
+	return true;
+}
+
 void usched_tick_send(struct usched_carrier *carrier)
 {
 	/* Not by a signal from here: the carrier may just have gone into the kernel. */

@@ -88,6 +88,14 @@ int usched_tick_signal(void);
  */
 void usched_tick_send(struct usched_carrier *carrier);
 
+/**
+ * usched_tick_in() - one tick after so much more of running, then the period of before
+ *
+ * Return:	false: only perf's ticks can do that; nothing happened
+ * Callable from: any thread
+ */
+bool usched_tick_in(struct usched_carrier *carrier, uint64_t delay_ns);
+
 /** usched_tick_raise() - the signal of a tick, at once. Any thread. */
 void usched_tick_raise(struct usched_carrier *carrier);
 

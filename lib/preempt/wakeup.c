@@ -10,7 +10,10 @@
 #include "preempt/wakeup.h"
 #include "worker/dispatch.h"
 
-enum { PAUSE_NS = 1000000 };	/* between looks at the epoll of a worker that serves itself */
+enum {
+	PAUSE_NS = 1000000,	/* between looks at the epoll of a worker that serves itself	*/
+	LATE_NS = 100000,	/* a tick that was ordered, before it is looked for		*/
+};
 
 static int control(int epoll, int operation, struct usched_worker *worker, uint64_t mark,
 		   uint32_t events)
@@ -66,6 +69,27 @@ static bool outranked(struct usched_worker *worker, const struct usched_fiber *f
 	       atomic_load_explicit(&worker->pool->urgent, memory_order_relaxed);
 }
 
+/*
+ * When a timer will be due is known before: the carrier's own tick is set to that moment. So the fiber that
+ * sleeps waits for one timer of the kernel, and not for the monitor's and then for a tick. Return: when
+ * the monitor is to look after it.
+ */
+static uint64_t order_tick(struct usched_worker *worker, struct usched_carrier *owner,
+			   struct usched_fiber *fiber, uint64_t dispatches, uint64_t at_ns,
+			   uint64_t now_ns)
+{
+	struct usched_watch *watch = &worker->watch;
+
+	if (watch->ordered_ns == at_ns)
+		return at_ns + LATE_NS;
+	/* A tick of the quantum comes before, and finds nothing: it would undo the order. */
+	if (at_ns - now_ns >= usched_quantum_of(worker, fiber) || !usched_tick_in(owner, at_ns - now_ns))
+		return at_ns;
+	watch->ordered_ns = at_ns;
+	atomic_store_explicit(&worker->urgent, dispatches + 1, memory_order_relaxed);
+	return at_ns + LATE_NS;
+}
+
 static void look_at(struct usched_worker *worker, int epoll, uint64_t mark, uint64_t wakeup_ns,
 		    uint64_t now_ns, uint64_t *due_ns)
 {
@@ -87,6 +111,7 @@ static void look_at(struct usched_worker *worker, int epoll, uint64_t mark, uint
 	if (dispatches != watch->dispatches) {
 		watch->dispatches = dispatches;
 		watch->since_ns = now_ns;
+		watch->ordered_ns = 0;
 	}
 	if (usched_fiber_mode(fiber) == USCHED_PREEMPT_NEVER ||
 	    usched_quantum_of(worker, fiber) == USCHED_QUANTUM_OFF)
@@ -102,12 +127,22 @@ static void look_at(struct usched_worker *worker, int epoll, uint64_t mark, uint
 	timer_ns = atomic_load_explicit(&worker->timers.first_ns, memory_order_relaxed);
 	adopted_ns = first_timer_ns(atomic_load_explicit(&worker->adopts, memory_order_relaxed));
 	sooner(&timer_ns, adopted_ns);
-	if (!watch->ready && timer_ns > now_ns && !outranked(worker, fiber)) {
-		sooner(due_ns, timer_ns);
-		return;
-	}
 	allowed_ns = (watch->since_ns > watch->urgent_ns ? watch->since_ns : watch->urgent_ns) +
 		     wakeup_ns;
+	if (!watch->ready && !outranked(worker, fiber)) {
+		uint64_t at_ns = timer_ns > allowed_ns ? timer_ns : allowed_ns;
+
+		if (timer_ns == UINT64_MAX)
+			return;
+		if (at_ns > now_ns) {
+			sooner(due_ns, order_tick(worker, owner, fiber, dispatches, at_ns, now_ns));
+			return;
+		}
+		if (watch->ordered_ns == at_ns && now_ns < at_ns + LATE_NS) {
+			sooner(due_ns, at_ns + LATE_NS);
+			return;
+		}
+	}
 	if (now_ns < allowed_ns) {
 		sooner(due_ns, allowed_ns);
 		return;

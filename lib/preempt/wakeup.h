@@ -8,8 +8,9 @@
  * While a worker runs user code nobody looks at its timers and its epoll. The monitor does: it
  * sleeps in one poll over the workers' epolls, until the earliest timer. When something is ready, and
  * the running fiber has had the minimum slice, it marks the worker urgent for this very dispatch and
- * sends the tick's signal. The handler then makes room (row 3 of decide.c), polls, and the fiber that
- * has just become ready runs next.
+ * sends a tick. The handler then makes room (row 3 of decide.c), polls, and the fiber that has just
+ * become ready runs next. A timer is known before it is due: where perf makes the ticks, one is ordered
+ * for that moment, and the monitor looks a little later whether it came.
  *
  *	armed ---- the worker's epoll is ready ----> ready
  *	  ^		(one event, then silent)	|  urgent sent, or the worker sees to it itself

@@ -104,6 +104,7 @@ static void publish_worker(struct usched_worker *worker, struct usched_report_wo
 	PUT(slot->handoffs_spare, usched_decided(counters, USCHED_DECISION_SPARE));
 	PUT(slot->starved, usched_decided(counters, USCHED_DECISION_STARVED));
 	PUT(slot->taken, GET(worker->taken));
+	PUT(slot->taken_urgent, GET(worker->taken_urgent));
 	PUT(slot->yields, GET(counters->yields));
 	PUT(slot->parks, GET(counters->parks));
 	PUT(slot->wakes, GET(counters->wakes));

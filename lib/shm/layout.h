@@ -194,7 +194,8 @@ struct usched_report_worker {
 	uint64_t budget_yields;		/* a budget of calls was used up		*/
 	uint64_t quantum_ns;		/* in force for normal fibers; 0: off	*/
 	uint64_t quantum_changes;	/* by itself: the quantum is automatic	*/
-	uint64_t reserved[2];
+	uint64_t taken_urgent;		/* of `taken`: somebody had become ready */
+	uint64_t reserved[1];
 	uint8_t pad[USCHED_LINE_BYTES * 3 - 328];
 };
 

@@ -591,17 +591,20 @@ void usched_leave_pending(struct usched_carrier *carrier)
 		carrier->scheduler->hooks.tick_pending(carrier);	/* leaves no stack */
 		return;
 	}
-	/* A note is taken once; a tick that comes meanwhile writes another. */
-	atomic_store_explicit(&carrier->pending, false, memory_order_relaxed);
-	usched_enter_carrier(carrier);
-	if (usched_in_section(fiber)) {
-		fiber->section_note = true;
-	} else if (usched_fiber_mode(fiber) != USCHED_PREEMPT_NEVER &&
-		   usched_quantum_of(usched_owned(carrier), fiber) != USCHED_QUANTUM_OFF) {
-		usched_yield_from(carrier);
-		carrier = usched_carrier_self_get();
-	}
-	atomic_store_explicit(&carrier->in_runtime, 0, memory_order_release);	/* [P2] */
+	/* A note is taken once; a tick that comes meanwhile writes another, for another turn. */
+	do {
+		atomic_store_explicit(&carrier->pending, false, memory_order_relaxed);
+		usched_enter_carrier(carrier);
+		if (usched_in_section(fiber)) {
+			fiber->section_note = true;
+		} else if (usched_fiber_mode(fiber) != USCHED_PREEMPT_NEVER &&
+			   usched_quantum_of(usched_owned(carrier), fiber) != USCHED_QUANTUM_OFF) {
+			usched_yield_from(carrier);
+			carrier = usched_carrier_self_get();
+		}
+		atomic_store_explicit(&carrier->in_runtime, 0, memory_order_release);	/* [P2] */
+		atomic_signal_fence(memory_order_seq_cst);
+	} while (atomic_load_explicit(&carrier->pending, memory_order_relaxed));
 }
 
 /* The last thing a fiber does, whose stack @sanitize goes on on: `return end_at(...)`. */

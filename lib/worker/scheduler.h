@@ -103,6 +103,7 @@ struct usched_watch {
 	uint64_t dispatches;		/* the slice that runs, and since when it was seen */
 	uint64_t since_ns;
 	uint64_t urgent_ns;		/* the last urgent signal			*/
+	uint64_t ordered_ns;		/* for when a tick of the owner was ordered	*/
 };
 
 struct usched_worker {
@@ -173,6 +174,7 @@ struct usched_worker {
 	uint32_t waiting;			/* how many wait, smoothed, in sixteenths	*/
 	_Atomic uint64_t automatic_changes;	/* by the monitor				*/
 	_Atomic uint64_t taken;			/* by the monitor				*/
+	_Atomic uint64_t taken_urgent;		/* of these, for somebody who had become ready	*/
 	uint64_t grant_acked;
 };
 
