@@ -22,7 +22,7 @@ enum { NOBODY = 65534, TRIES = 500 };
 
 static struct fake_host host;
 static struct usched_control *control;
-static char directory[64];
+static char directory[96];
 static uint64_t skew_ns;	/* how far the test has put the clock on */
 static int active;
 
@@ -353,13 +353,13 @@ static void make_directory(void)
 {
 	const char *temporary = getenv("TMPDIR");
 
-	snprintf(directory, sizeof(directory), "%.30s/usched-t.XXXXXX", temporary ? temporary : "/tmp");
+	snprintf(directory, sizeof(directory), "%.70s/usched-t.XXXXXX", temporary ? temporary : "/tmp");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(directory));
 }
 
 static void remove_directory(void)
 {
-	char path[96];
+	char path[128];
 
 	snprintf(path, sizeof(path), "%s/client.sock", directory);
 	unlink(path);

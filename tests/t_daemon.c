@@ -26,7 +26,7 @@
 enum { NOBODY = 65534, RUNTIMES = 3 };
 #define LIMIT_NS UINT64_C(20000000000)
 
-static char directory[64];
+static char directory[96];
 static pid_t daemon_pid;
 static uint64_t machine[USCHED_CPU_WORDS];	/* CPUs of this test */
 static uint32_t machine_cpus;
@@ -84,7 +84,7 @@ static const char *file_text(const char *name)
 	return text;
 }
 
-static char log_name[96];
+static char log_name[128];
 
 static int connect_to(const char *name)
 {
@@ -119,7 +119,7 @@ static void begin(void)
 {
 	const char *temporary = getenv("TMPDIR");
 
-	snprintf(directory, sizeof(directory), "%.30s/usched-d.XXXXXX", temporary ? temporary : "/tmp");
+	snprintf(directory, sizeof(directory), "%.70s/usched-d.XXXXXX", temporary ? temporary : "/tmp");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(directory));
 	chmod(directory, 0755);
 	snprintf(log_name, sizeof(log_name), "%s/log", directory);
@@ -305,7 +305,7 @@ static int come_to(struct runtime *runtimes, unsigned int count, const uint32_t 
 static void a_second_daemon_is_refused(void)
 {
 	char *arguments[] = { (char *)"--socket-directory", directory, NULL };
-	char name[96];
+	char name[128];
 
 	begin();
 	snprintf(name, sizeof(name), "%s/log2", directory);
@@ -369,7 +369,7 @@ static void wrong_options_are_refused(void)
 static void sockets_are_for_everybody_and_go_with_the_daemon(void)
 {
 	struct stat info;
-	char path[96];
+	char path[128];
 
 	begin();
 	for (int i = 0; i < 2; i++) {
@@ -410,7 +410,7 @@ static void what_is_not_ours_is_not_removed(void)
 		"another program listens", "",
 	};
 	char *arguments[] = { (char *)"--socket-directory", directory, NULL };
-	char path[2][96], name[96];
+	char path[2][128], name[128];
 	ino_t before;
 
 	begin();
