@@ -67,8 +67,17 @@ try()		# NAME SOURCE
 		return
 	fi
 	status=0
-	sh "$src/tests/launch" "$work/program" > "$work/log" 2>&1 < /dev/null || status=$?
-	if [ "$status" -ne 0 ]; then
+	case $1,$flags in
+	usched_runtime_reset.*,*-fsanitize=thread*)
+		status=skip
+		;;
+	*)
+		sh "$src/tests/launch" "$work/program" > "$work/log" 2>&1 < /dev/null || status=$?
+		;;
+	esac
+	if [ "$status" = skip ]; then
+		echo "skip $1: tsan: it lets no child of fork make threads"
+	elif [ "$status" -ne 0 ]; then
 		echo "FAIL $1: exit code $status"
 		cat "$work/log"
 		bad=1
@@ -76,7 +85,7 @@ try()		# NAME SOURCE
 	fi
 	nm -D -u "$work/.libs/program" 2> /dev/null | sed -n 's/.* \(usched_[a-z0-9_]*\).*/\1/p' \
 		>> "$work/called"
-	echo "ok $1"
+	[ "$status" = skip ] || echo "ok $1"
 }
 
 bad=0

@@ -152,4 +152,7 @@ static void use_exec(struct storm_fiber *fiber)
 
 const struct storm_group storm_exec = {
 	.name = "exec", .fibers = 6, .enough = 6, .begin = begin_exec, .operation = use_exec,
+#if USCHED_TSAN
+	.missing = "a child of ThreadSanitizer's fork now and then waits for ever for its locks",
+#endif
 };
