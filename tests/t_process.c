@@ -41,6 +41,8 @@
 	do {											\
 		if (USCHED_TSAN)								\
 			USCHED_SKIP("tsan: a child may wait for a lock of the sanitizer's");	\
+		if (getenv("USCHED_EMULATOR"))							\
+			USCHED_SKIP("emulator: a child may wait for a lock of the emulator's");	\
 	} while (0)
 
 enum { FORKERS = 8, FORKS = 25, HOGS = 2 };
@@ -590,6 +592,7 @@ static void a_child_may_begin_anew(void)
 {
 	pid_t child;
 
+	SKIP_WITHOUT_FORK();
 	if (!CHILD_HAS_LIBC)
 		USCHED_SKIP("sanitizer: a child cannot make threads");
 	start(USCHED_TICK_AUTO);
