@@ -31,9 +31,11 @@ become()	# PROGRAM ARGUMENTS...: this shell turns into it, so that its pid is th
 	program=$1
 	shift
 	if [ -n "${USCHED_EMULATOR:-}" ]; then
+		# What libtool made a script of is beside it; a static program is itself.
+		file=$(dirname "$build/$program")/.libs/$(basename "$program")
+		[ -e "$file" ] || file=$build/$program
 		# shellcheck disable=SC2086 # a command with arguments
-		exec $USCHED_EMULATOR -E LD_LIBRARY_PATH="$build/.libs" \
-			"$(dirname "$build/$program")/.libs/$(basename "$program")" "$@"
+		exec $USCHED_EMULATOR -E LD_LIBRARY_PATH="$build/.libs" "$file" "$@"
 	fi
 	exec "$build/$program" "$@"
 }
