@@ -187,14 +187,17 @@ static int start_carrier(struct usched_runtime *runtime)
 	carrier = find_place(runtime);
 	if (!carrier)
 		return -EAGAIN;
+	/* Before it begins, since it wakes the monitor, which tells observers and may sleep then.
+	   Relaxed: for the limit, which only the caller sees to, and for observers. */
+	atomic_fetch_add_explicit(&scheduler->carriers_made, 1, memory_order_relaxed);
 	error = start_thread(&thread, carrier_thread, carrier);
 	if (error) {
+		atomic_fetch_sub_explicit(&scheduler->carriers_made, 1, memory_order_relaxed);
+		usched_monitor_wake(scheduler);		/* it may have told of it */
 		carrier->vacant_next = runtime->vacant;
 		runtime->vacant = carrier;
 		return refused(runtime, error);
 	}
-	/* Relaxed: for the limit, which only the caller sees to, and for observers. */
-	atomic_fetch_add_explicit(&scheduler->carriers_made, 1, memory_order_relaxed);
 	return 0;
 }
 
