@@ -5,8 +5,8 @@
  *
  *	echo_client CONNECTIONS MS SERVER [ARGUMENT...]
  *
- * The server says its port in the first line of its stdout. With 4 CPUs or more it gets two of them,
- * the client the others.
+ * The server says its port in the first line of its stdout. It gets half of the CPUs, at most two, and
+ * the client the others; where there is only one, they share it.
  *
  *	requests	answered in the measured time, per second
  *	p99		of the time to an answer. A request that is still open at the end counts with its
@@ -34,8 +34,7 @@
 enum {
 	MESSAGE_BYTES = 64,
 	EVENTS = 256,
-	SERVER_CPUS = 2,
-	CPUS_TO_PART = 4,	/* with fewer, client and server share them		*/
+	SERVER_CPUS = 2,	/* or half of them, if that is less			*/
 	LIMIT_S = 20,		/* beside what is measured: to start, connect, end	*/
 	REQUESTS_MAX = 1000000,	/* a second; more are answered, and not in the p99	*/
 };
@@ -73,17 +72,20 @@ static void on_alarm(int signal)
 
 static void part_cpus(cpu_set_t *mine, cpu_set_t *its)
 {
-	int cpus = 0;
+	int cpus = 0, servers;
 
 	if (sched_getaffinity(0, sizeof(*mine), mine))
 		fail("no CPU mask");
 	*its = *mine;
-	if (CPU_COUNT(mine) < CPUS_TO_PART)
+	servers = CPU_COUNT(mine) / 2;
+	if (servers == 0)
 		return;
+	if (servers > SERVER_CPUS)
+		servers = SERVER_CPUS;
 	for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
 		if (!CPU_ISSET(cpu, its))
 			continue;
-		CPU_CLR(cpu, cpus < SERVER_CPUS ? mine : its);
+		CPU_CLR(cpu, cpus < servers ? mine : its);
 		cpus++;
 	}
 }

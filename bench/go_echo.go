@@ -20,7 +20,7 @@ var sinks [64]struct {
 
 func serve(connection net.Conn) {
 	defer connection.Close()
-	buffer := make([]byte, 64)
+	buffer := make([]byte, 1024)
 	for {
 		got, err := connection.Read(buffer)
 		if err != nil {

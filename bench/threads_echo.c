@@ -14,7 +14,7 @@
 
 #include "measure.h"
 
-enum { BUFFER_BYTES = 64, STACK_BYTES = 65536 };
+enum { BUFFER_BYTES = 1024, STACK_BYTES = 65536 };
 
 static void *loop(void *argument)
 {

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 async fn serve(mut connection: TcpStream) {
-    let mut buffer = [0u8; 64];
+    let mut buffer = [0u8; 1024];
     loop {
         let got = match connection.read(&mut buffer).await {
             Ok(got) if got > 0 => got,

@@ -14,7 +14,7 @@
 
 #include "measure.h"
 
-enum { WORKERS = 2, BUFFER_BYTES = 64 };
+enum { WORKERS = 2, BUFFER_BYTES = 1024 };
 
 static void *loop(void *argument)
 {

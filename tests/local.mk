@@ -29,7 +29,7 @@ tests_t_arch_SOURCES = tests/t_arch.c tests/step_arch.c \
 test_programs += tests/t_table tests/t_topology tests/t_stack tests/t_overflow
 
 # L3 fiber to L7 io, as a program sees them
-test_programs += tests/t_fiber tests/t_sync tests/t_preempt tests/t_io tests/t_kernel
+test_programs += tests/t_fiber tests/t_sync tests/t_preempt tests/t_io tests/t_short tests/t_polls tests/t_kernel
 
 # L4 worker
 test_programs += tests/t_ring tests/t_timers

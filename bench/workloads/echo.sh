@@ -12,13 +12,14 @@ echo_server() { # SYSTEM WORKLOAD CONNECTIONS LOOPS
 		"${keep[@]}"
 }
 
-shared=''
-[ "$(nproc)" -ge 4 ] || shared='shared CPUs'
+placement=''
+[ "$(nproc)" -ge 4 ] || placement='1 CPU for the server'
+[ "$(nproc)" -ge 2 ] || placement='shared CPU'
 for loops in 0 2; do
 	for connections in 100 1000; do
 		name=echo-$connections
 		[ "$loops" -eq 0 ] || name=$name-loops
-		workload "$name" echo "usched threads go tokio" "$shared" \
+		workload "$name" echo "usched threads go tokio" "$placement" \
 			echo_server "$connections" "$loops"
 	done
 done

@@ -4,9 +4,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #include "base/spinlock.h"
 #include "io/descriptor.h"
@@ -96,8 +98,14 @@ void usched_descriptor_event(struct usched_carrier *carrier, uint64_t data, uint
 	if (data >= scheduler->descriptors_max)
 		return;
 	state = &scheduler->descriptors[data];
-	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI))
+	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI))
+		atomic_fetch_or_explicit(&state->events, USCHED_DESCRIPTOR_ENDING,
+					 memory_order_relaxed);	/* before the sum's release */
+	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) {
+		atomic_fetch_add_explicit(&state->events, USCHED_DESCRIPTOR_EVENT,
+					  memory_order_release);			/* [D2] */
 		fire(carrier, scheduler, &state->waiting[USCHED_READABLE]);
+	}
 	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
 		fire(carrier, scheduler, &state->waiting[USCHED_WRITABLE]);
 }
@@ -111,6 +119,11 @@ void usched_descriptor_note(struct usched_scheduler *scheduler, int descriptor)
 	state = &scheduler->descriptors[descriptor];
 	atomic_store_explicit(&state->waiting[0], WORD_EMPTY, memory_order_relaxed);
 	atomic_store_explicit(&state->waiting[1], WORD_EMPTY, memory_order_relaxed);
+	/* As if something had come since a short read of the file that had this number before. */
+	atomic_fetch_and_explicit(&state->events, ~(uint32_t)USCHED_DESCRIPTOR_ENDING,
+				  memory_order_relaxed);
+	atomic_fetch_add_explicit(&state->events, USCHED_DESCRIPTOR_EVENT, memory_order_relaxed);
+	atomic_store_explicit(&state->is_tcp, false, memory_order_relaxed);
 	/* Release -> open's acquire: the words are reset. */
 	atomic_store_explicit(&state->state, USCHED_DESCRIPTOR_READY, memory_order_release);
 }
@@ -165,12 +178,17 @@ static int watch(struct usched_carrier *carrier, int descriptor, struct usched_d
 {
 	struct usched_worker *worker = usched_owned(carrier);
 	struct epoll_event event = {
-		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+		.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET,
 		.data.u64 = (uint64_t)descriptor,
 	};
+	socklen_t bytes = sizeof(int);
+	int protocol;
 
 	if (epoll_ctl(worker->poll_descriptor, EPOLL_CTL_ADD, descriptor, &event) && errno != EEXIST)
 		return -errno;
+	if (getsockopt(descriptor, SOL_SOCKET, SO_PROTOCOL, &protocol, &bytes) == 0)
+		atomic_store_explicit(&state->is_tcp, protocol == IPPROTO_TCP,
+				      memory_order_relaxed);
 	atomic_fetch_add_explicit(&worker->descriptors_watched, 1, memory_order_relaxed);
 	atomic_store_explicit(&state->state, USCHED_DESCRIPTOR_WATCHED, memory_order_relaxed);
 	return 0;

@@ -17,12 +17,27 @@
  *	CLOSED: usched_close() is at work; waits end with CANCELED.
  *
  * "Who waits" is the fiber's index in the table and the word of its wait, so that a late event
- * cannot wake a later wait of the same fiber. A read or write is always tried before waiting, so a
- * READY left over from an old event costs one more try and nothing else.
+ * cannot wake a later wait of the same fiber. A read or write is tried before waiting, so a READY
+ * left over from an old event costs one more try and nothing else.
+ *
+ * A read of TCP that gives less than was asked for has emptied the socket; then the next one waits
+ * without a try that could only fail. It must not wait for what is there already:
+ *
+ *	read                            next read                     event
+ *	  seen = events                   drained_at == events?         events + 1, then the word
+ *	  recv: short                     yes: wait
+ *	  drained_at = seen               no: try
+ *
+ * What arrives after the recv gives an event. Either that is taken from the epoll before the next
+ * read looks, which then tries; or later, and finds a waiter, or leaves READY for one. What arrived
+ * before the recv was read, but for the end of the stream and urgent data, where a read stops: their
+ * events set ENDING for good, and nothing is left out any more.
  *
  * Memory order
  *	[D1] event: acq_rel change of the word  -> wait: acq_rel CAS
  *	     An event between the try and the wait is seen by the wait.
+ *	[D2] event: release sum in `events`, then [D1]  -> read: acquire load of `events`
+ *	     Who was woken by an event, or finds its READY, does not take the one before for the last.
  */
 
 #include <stdatomic.h>
@@ -40,10 +55,18 @@ enum usched_descriptor_state {
 	USCHED_DESCRIPTOR_PLAIN,	/* cannot be watched: files		*/
 };
 
+enum {
+	USCHED_DESCRIPTOR_ENDING = 1,	/* of `events`: a short read proves nothing	*/
+	USCHED_DESCRIPTOR_EVENT = 2,	/* what each one adds				*/
+};
+
 struct usched_descriptor {
 	_Atomic uint64_t waiting[2];	/* by direction				*/
 	_Atomic uint32_t state;		/* enum usched_descriptor_state		*/
 	_Atomic uint32_t generation;	/* grows when it is closed		*/
+	_Atomic uint32_t events;	/* for reading, that the epoll told of	*/
+	_Atomic uint32_t drained_at;	/* `events` before a short read; relaxed */
+	_Atomic bool is_tcp;		/* known once it is watched; relaxed	*/
 };
 
 /** usched_descriptors_init() - room for all descriptors of the process. 0 or -ENOMEM. */
@@ -66,6 +89,35 @@ void usched_descriptor_event(struct usched_carrier *carrier, uint64_t data, uint
  */
 struct usched_descriptor *usched_descriptor_open(struct usched_scheduler *scheduler,
 						 int descriptor, int *error);
+
+/** usched_descriptor_tcp() - @state, if a short read empties it; else NULL. Callable from: fiber. */
+static inline struct usched_descriptor *usched_descriptor_tcp(struct usched_descriptor *state)
+{
+	return state && atomic_load_explicit(&state->is_tcp, memory_order_relaxed) ? state : NULL;
+}
+
+/**
+ * usched_descriptor_seen() - before a read: the events so far, for usched_descriptor_drained()
+ *
+ * Callable from: fiber
+ */
+static inline uint32_t usched_descriptor_seen(const struct usched_descriptor *state)
+{
+	return atomic_load_explicit(&state->events, memory_order_acquire);		/* [D2] */
+}
+
+/** usched_descriptor_drained() - a read of TCP gave less than asked for. Callable from: fiber. */
+static inline void usched_descriptor_drained(struct usched_descriptor *state, uint32_t seen)
+{
+	if (!(seen & USCHED_DESCRIPTOR_ENDING))
+		atomic_store_explicit(&state->drained_at, seen, memory_order_relaxed);
+}
+
+/** usched_descriptor_is_drained() - would a read fail for sure? Callable from: fiber. */
+static inline bool usched_descriptor_is_drained(const struct usched_descriptor *state, uint32_t seen)
+{
+	return atomic_load_explicit(&state->drained_at, memory_order_relaxed) == seen;
+}
 
 /** usched_descriptor_note() - a new descriptor that is non-blocking already */
 void usched_descriptor_note(struct usched_scheduler *scheduler, int descriptor);

@@ -23,6 +23,7 @@
 /* The caller of an operation: a fiber's scheduler, or none. */
 struct caller {
 	struct usched_scheduler *scheduler;	/* NULL: a plain thread */
+	struct usched_descriptor *state;	/* NULL: a plain thread */
 	uint32_t generation;
 };
 
@@ -37,6 +38,7 @@ static int begin(struct caller *caller, int descriptor)
 		return -EPERM;
 	caller->scheduler = carrier ? carrier->scheduler : NULL;
 	caller->generation = 0;
+	caller->state = NULL;
 	if (!caller->scheduler) {
 		/* As for fibers: else a deadline could not be kept. */
 		int flags = fcntl(descriptor, F_GETFL);
@@ -49,6 +51,7 @@ static int begin(struct caller *caller, int descriptor)
 	state = usched_descriptor_open(caller->scheduler, descriptor, &error);
 	if (!state)
 		return error;
+	caller->state = state;
 	caller->generation = atomic_load_explicit(&state->generation, memory_order_acquire);
 	return 0;
 }
@@ -196,21 +199,50 @@ int usched_connect(int *descriptor, const struct sockaddr *address, socklen_t ad
 	return 0;
 }
 
+/* One try. A short read of TCP is noted: what comes after @seen gives an event. */
+static ssize_t read_once(struct usched_descriptor *tcp, uint32_t seen, int descriptor, void *buffer,
+			 size_t count)
+{
+	ssize_t bytes;
+
+	if (!tcp)
+		return read(descriptor, buffer, count);
+	bytes = recv(descriptor, buffer, count, 0);
+	if (bytes > 0 && (size_t)bytes < count)
+		usched_descriptor_drained(tcp, seen);
+	return bytes;
+}
+
 int usched_read(int descriptor, void *buffer, size_t count, size_t *got, uint64_t deadline_ns)
 {
 	struct caller caller;
-	int error = begin(&caller, descriptor);
+	int error = begin(&caller, descriptor), late = 0;
 
 	while (!error) {
-		ssize_t bytes = read(descriptor, buffer, count);
+		struct usched_descriptor *tcp = usched_descriptor_tcp(caller.state);
+		uint32_t seen = tcp ? usched_descriptor_seen(tcp) : 0;
+		bool tries = late || !tcp || !usched_descriptor_is_drained(tcp, seen);
+		int failure = EAGAIN;
 
-		if (bytes >= 0) {
-			*got = (size_t)bytes;
-			usched_charge_outside();
-			return 0;
+		if (tries) {
+			ssize_t bytes = read_once(tcp, seen, descriptor, buffer, count);
+
+			if (bytes >= 0) {
+				*got = (size_t)bytes;
+				usched_charge_outside();
+				return 0;
+			}
+			if (late)
+				return late;
+			failure = usched_errno_get();
 		}
 		error = wait_if_blocked(&caller, descriptor, USCHED_READABLE, USCHED_WAIT_ON_READ,
-					deadline_ns, usched_errno_get());
+					deadline_ns, failure);
+		/* It may be there, and only the event not yet. */
+		if (!tries && (error == -EAGAIN || error == -ETIMEDOUT)) {
+			late = error;
+			error = 0;
+		}
 	}
 	return error;
 }

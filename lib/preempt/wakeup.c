@@ -12,6 +12,7 @@
 
 enum {
 	PAUSE_NS = 1000000,	/* between looks at the epoll of a worker that serves itself	*/
+	LONGEST_PAUSE_NS = 8000000,	/* after many that were in vain				*/
 	LATE_NS = 100000,	/* a tick that was ordered, before it is looked for		*/
 };
 
@@ -27,16 +28,29 @@ int usched_wakeup_watch(struct usched_scheduler *scheduler, int epoll, uint64_t 
 {
 	int error = 0;
 
-	for (uint32_t i = 0; !error && i < scheduler->worker_count; i++)
+	for (uint32_t i = 0; !error && i < scheduler->worker_count; i++) {
+		scheduler->workers[i].watch.pause_ns = PAUSE_NS;
 		error = control(epoll, EPOLL_CTL_ADD, &scheduler->workers[i], mark, EPOLLONESHOT);
+	}
 	return error;
 }
 
 void usched_wakeup_ready(struct usched_worker *worker, uint64_t now_ns)
 {
-	worker->watch.armed = false;
-	worker->watch.ready = true;
-	worker->watch.arm_ns = now_ns + PAUSE_NS;
+	struct usched_watch *watch = &worker->watch;
+
+	watch->armed = false;
+	watch->ready = true;
+	watch->polls = atomic_load_explicit(&worker->counters.polls, memory_order_relaxed);
+	watch->arm_ns = now_ns + watch->pause_ns;
+}
+
+/* The worker has polled since: it serves itself, and needs the monitor's eyes less often. */
+static void in_vain(struct usched_watch *watch)
+{
+	watch->ready = false;
+	watch->pause_ns = watch->pause_ns < LONGEST_PAUSE_NS / 2 ? watch->pause_ns * 2 :
+			  LONGEST_PAUSE_NS;
 }
 
 static uint64_t first_timer_ns(struct usched_worker *worker)
@@ -103,6 +117,9 @@ static void look_at(struct usched_worker *worker, int epoll, uint64_t mark, uint
 				     usched_current(owner) : NULL;
 	uint64_t timer_ns, adopted_ns, allowed_ns;
 
+	if (watch->ready &&
+	    watch->polls != atomic_load_explicit(&worker->counters.polls, memory_order_relaxed))
+		in_vain(watch);
 	if (!owner || !fiber || usched_owned(owner) != worker ||
 	    atomic_load_explicit(&owner->in_runtime, memory_order_relaxed)) {
 		watch->ready = false;	/* it polls by itself */
@@ -112,6 +129,9 @@ static void look_at(struct usched_worker *worker, int epoll, uint64_t mark, uint
 		watch->dispatches = dispatches;
 		watch->since_ns = now_ns;
 		watch->ordered_ns = 0;
+	} else if (watch->pause_ns != PAUSE_NS && now_ns - watch->since_ns >= PAUSE_NS) {
+		watch->pause_ns = PAUSE_NS;	/* who runs for so long does not poll */
+		watch->arm_ns = now_ns;
 	}
 	if (usched_fiber_mode(fiber) == USCHED_PREEMPT_NEVER ||
 	    usched_quantum_of(worker, fiber) == USCHED_QUANTUM_OFF)
@@ -153,6 +173,7 @@ static void look_at(struct usched_worker *worker, int epoll, uint64_t mark, uint
 	}
 	watch->urgent_ns = now_ns;
 	watch->ready = false;
+	watch->pause_ns = PAUSE_NS;
 	watch->arm_ns = now_ns + wakeup_ns;
 	/* It may have been just leaving: look again, whether it did. */
 	sooner(due_ns, now_ns + wakeup_ns);

@@ -26,7 +26,7 @@ static int build_worker(struct usched_runtime *runtime, struct usched_worker *wo
 {
 	struct usched_scheduler *scheduler = &runtime->scheduler;
 	const struct usched_topology_cpu *cpu = &runtime->topology.cpus[number];
-	struct epoll_event event = { .events = EPOLLIN, .data.u64 = USCHED_POLL_WAKE };
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.u64 = USCHED_POLL_WAKE };
 	int error;
 
 	worker->scheduler = scheduler;

@@ -21,7 +21,12 @@
  *	4. FRESH (new, or woken), but after 64 of them in a row one USED
  *	5. USED (preempted or yielded), then LOW
  *	6. the mailbox and the pool's inbox; each 61st dispatch they come first
- *	7. timers and I/O, then the queues of others, nearest first
+ *	7. timers and I/O, then the queues of others, nearest first. If those are empty, the sleep
+ *	   looks at timers and I/O itself: one system call
+ *
+ * What a poll makes ready is told to others once, at its end, and only if it is worth 100 us of work, by
+ * how long fibers ran here last: a sleeping worker costs more to wake than a few short answers, and
+ * would poll away from under this one. Should they take longer, the monitor sees them wait.
  *
  * Fibers that have just been woken run before those that used up their slice: it keeps the wait of
  * short work near one quantum beside any number of long ones, and the 64 bound what it can take.

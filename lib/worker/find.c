@@ -6,8 +6,8 @@
  *	[S1] a worker about to sleep: set its idle bit, seq_cst fence, look at every queue again
  *	     who adds from outside:   push to an inbox, seq_cst fence, look at the idle bits
  *	     One of them sees the other, so no fiber from outside waits while a worker sleeps.
- *	An owner that adds to its own ring looks at the count without the fence: it runs the fiber
- *	itself if nobody comes, and the monitor looks again within a millisecond.
+ *	An owner that adds to its own ring looks at the count without the fence, or not at all: it
+ *	runs the fiber itself if nobody comes, and the monitor looks again within a millisecond.
  *	[S3] a tick that is to stop: set tick_off, seq_cst fence, look at every queue again
  *	     who adds from outside:  as in [S1], then look at the count of stopped ticks
  *	     So a worker with somebody waiting keeps its tick, or gets it back.
@@ -33,7 +33,10 @@
 #include "worker/inbox.h"
 #include "worker/poll.h"
 
-enum { STEAL_MAX = 64 };
+enum {
+	STEAL_MAX = 64,
+	SHARE_NS = 100000,	/* what a poll brings is worth waking another worker for */
+};
 
 int usched_poll_events(int descriptor, struct epoll_event *events, uint64_t timeout_ns)
 {
@@ -87,10 +90,7 @@ static void handle_events(struct usched_carrier *carrier, struct epoll_event *ev
 		uint64_t data = events[i].data.u64;
 
 		if (data == USCHED_POLL_WAKE) {
-			uint64_t value;
-
-			/* Level-triggered until read; an error means that it was read. */
-			(void)!read(worker->wake_descriptor, &value, sizeof(value));
+			/* Edge-triggered: it has done what it is for. */
 		} else if (data & USCHED_POLL_ADOPTED) {
 			struct usched_worker *adopted =
 				&worker->scheduler->workers[data & ~USCHED_POLL_ADOPTED];
@@ -100,11 +100,7 @@ static void handle_events(struct usched_carrier *carrier, struct epoll_event *ev
 			for (int j = 0; j < found; j++) {
 				uint64_t inner = more[j].data.u64;
 
-				if (inner == USCHED_POLL_WAKE) {
-					uint64_t value;
-
-					(void)!read(adopted->wake_descriptor, &value, sizeof(value));
-				} else if (!(inner & USCHED_POLL_ADOPTED)) {
+				if (!(inner & USCHED_POLL_ADOPTED)) {
 					worker->scheduler->hooks.io_event(carrier, inner,
 									  more[j].events);
 				}
@@ -116,12 +112,31 @@ static void handle_events(struct usched_carrier *carrier, struct epoll_event *ev
 	}
 }
 
+/* How long a fiber runs here, from poll to poll. */
+static void measure_runs(struct usched_worker *worker)
+{
+	uint64_t dispatches = atomic_load_explicit(&worker->counters.dispatches,
+						   memory_order_relaxed);
+	uint64_t ran_ns;
+
+	if (dispatches == worker->poll_dispatches)
+		return;
+	ran_ns = usched_cycles_to_ns(&worker->scheduler->rate,
+				     usched_cycles() - worker->poll_cycles);
+	ran_ns /= dispatches - worker->poll_dispatches;
+	worker->run_ns = worker->run_ns ? (worker->run_ns + ran_ns) / 2 : ran_ns;
+	worker->poll_dispatches = dispatches;
+}
+
 unsigned int usched_poll(struct usched_carrier *carrier, uint64_t timeout_ns)
 {
 	struct usched_worker *worker = usched_owned(carrier);
+	uint64_t wakes = atomic_load_explicit(&worker->counters.wakes, memory_order_relaxed);
 	unsigned int ready = 0;
 	int count;
 
+	measure_runs(worker);
+	worker->polling = true;
 	usched_count(&worker->counters.polls);
 	if (timeout_ns != 0 ||
 	    atomic_load_explicit(&worker->descriptors_watched, memory_order_relaxed) != 0 ||
@@ -137,6 +152,13 @@ unsigned int usched_poll(struct usched_carrier *carrier, uint64_t timeout_ns)
 								  memory_order_acquire);
 	     adopted; adopted = atomic_load_explicit(&adopted->adopted_next, memory_order_acquire))
 		ready += fire_timers(carrier, &adopted->timers);
+	worker->polling = false;
+	worker->poll_cycles = usched_cycles();
+	/* One of them runs here at once. Should the others take longer than they used to, the
+	   monitor sees them wait. */
+	wakes = atomic_load_explicit(&worker->counters.wakes, memory_order_relaxed) - wakes;
+	if (wakes > 1 && (worker->run_ns == 0 || wakes * worker->run_ns > SHARE_NS))
+		usched_notify(worker);
 	return ready;
 }
 
@@ -197,6 +219,8 @@ void usched_notify(struct usched_worker *worker)
 	struct usched_scheduler *scheduler = worker->scheduler;
 
 	usched_notify_self(worker);
+	if (worker->polling)
+		return;			/* it sees to all of them at its end */
 	/* Relaxed, see [S1]. */
 	if (atomic_load_explicit(&scheduler->idle_count, memory_order_relaxed) == 0 ||
 	    atomic_load_explicit(&scheduler->searching, memory_order_relaxed) != 0)
@@ -336,7 +360,9 @@ static void sleep_until_work(struct usched_carrier *carrier)
 	atomic_fetch_or_explicit(&scheduler->idle[worker->number / 64], bit, memory_order_acq_rel);
 	atomic_thread_fence(memory_order_seq_cst);				/* [S1] */
 	timeout_ns = time_to_first(worker);
-	if (timeout_ns > 0 && !work_in_sight(worker) && !must_stop(worker)) {
+	if (timeout_ns == 0) {
+		usched_poll(carrier, 0);
+	} else if (!work_in_sight(worker) && !must_stop(worker)) {
 		scheduler->hooks.tick_stop(carrier);
 		began_ns = usched_clock_now_ns();
 		atomic_store_explicit(&worker->idle_since_ns, began_ns, memory_order_relaxed);
@@ -370,11 +396,12 @@ struct usched_fiber *usched_find(struct usched_carrier *carrier)
 			usched_poll(carrier, 0);
 		}
 		fiber = usched_pick(worker);
-		if (!fiber) {
+		/* Own timers and I/O come before the work of others; the sleep looks at them, too. */
+		if (!fiber && work_in_sight(worker)) {
 			usched_poll(carrier, 0);
 			fiber = usched_pick(worker);
 		}
-		if (!fiber && scheduler->worker_count > 1) {
+		if (!fiber && work_in_sight(worker)) {
 			atomic_fetch_add_explicit(&scheduler->searching, 1, memory_order_relaxed);
 			fiber = steal(worker);
 			if (atomic_fetch_sub_explicit(&scheduler->searching, 1,

@@ -99,7 +99,9 @@ enum usched_worker_mode {		/* worker->mode: for observers and the monitor	*/
 struct usched_watch {
 	bool armed;			/* the monitor sleeps on the worker's epoll	*/
 	bool ready;			/* the epoll has something			*/
+	uint64_t polls;			/* the worker's, when the epoll had something	*/
 	uint64_t arm_ns;		/* not armed before				*/
+	uint64_t pause_ns;		/* until it is armed again			*/
 	uint64_t dispatches;		/* the slice that runs, and since when it was seen */
 	uint64_t since_ns;
 	uint64_t urgent_ns;		/* the last urgent signal			*/
@@ -117,6 +119,10 @@ struct usched_worker {
 						   thieves can take it			*/
 	uint32_t fresh_streak;			/* dispatches since one from USED		*/
 	uint32_t polls_skipped;			/* dispatches since the last poll		*/
+	bool polling;				/* in usched_poll()				*/
+	uint64_t poll_dispatches, poll_cycles;	/* at the last poll, and at its end		*/
+	uint64_t run_ns;			/* of a fiber, from dispatch to dispatch, smoothed; 0:
+						   none was measured		*/
 	uint32_t cpu;				/* fixed					*/
 	uint32_t number;			/* fixed: index in scheduler->workers		*/
 	uint32_t node;				/* fixed					*/

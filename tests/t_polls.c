@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a poll brings: one fiber runs where it was found, many wake another worker, and a worker that
+ * finds nothing looks at the kernel once.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <usched/usched.h>
+
+#include "harness.h"
+#include "runtime/runtime.h"
+
+enum { ROUNDS = 500, MANY = 32 };
+
+static int ends[MANY][2];
+static _Atomic unsigned int answers;
+static _Atomic bool stop;
+
+static struct usched_runtime *start(void)
+{
+	struct usched_runtime_options options = USCHED_RUNTIME_OPTIONS_INIT;
+	struct usched_runtime *runtime = NULL;
+
+	options.workers = 2;
+	options.flags = USCHED_RUNTIME_EMBEDDED;
+	CU_ASSERT_EQUAL_FATAL(usched_runtime_create(&runtime, &options), 0);
+	return runtime;
+}
+
+static void *answer(void *argument)
+{
+	int descriptor = ends[(uintptr_t)argument][0];
+	char byte;
+	size_t got;
+
+	while (usched_read(descriptor, &byte, 1, &got, USCHED_FOREVER) == 0 && got)
+		atomic_fetch_add(&answers, 1);
+	usched_close(descriptor);
+	return NULL;
+}
+
+static void begin(struct usched_runtime *runtime, usched_fiber_t fibers[], unsigned int count)
+{
+	atomic_store(&answers, 0);
+	for (uintptr_t i = 0; i < count; i++) {
+		CU_ASSERT_EQUAL_FATAL(pipe(ends[i]), 0);
+		CU_ASSERT_EQUAL_FATAL(usched_spawn(runtime, &fibers[i], answer, (void *)i, NULL), 0);
+	}
+}
+
+static void end(struct usched_runtime *runtime, usched_fiber_t fibers[], unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++)
+		close(ends[i][1]);
+	for (unsigned int i = 0; i < count; i++)
+		CU_ASSERT_EQUAL(usched_join(fibers[i], NULL, USCHED_FOREVER), 0);
+	CU_ASSERT_EQUAL(usched_runtime_destroy(runtime, USCHED_FOREVER), 0);
+}
+
+static void pause_ms(unsigned int ms)
+{
+	struct timespec pause = { .tv_nsec = ms * 1000000L };
+
+	nanosleep(&pause, NULL);
+}
+
+static uint64_t polls_of(struct usched_runtime *runtime, unsigned int worker)
+{
+	return atomic_load(&runtime->scheduler.workers[worker].counters.polls);
+}
+
+static void one_event_wakes_one_worker(void)
+{
+	struct usched_runtime *runtime = start();
+	uint64_t first, second;
+	usched_fiber_t fiber;
+
+	if (runtime->scheduler.worker_count < 2) {
+		CU_ASSERT_EQUAL(usched_runtime_destroy(runtime, USCHED_FOREVER), 0);
+		usched_test_skip("few-cpus: needs two workers");
+		return;
+	}
+	begin(runtime, &fiber, 1);
+	pause_ms(10);
+	first = polls_of(runtime, 0);
+	second = polls_of(runtime, 1);
+	for (unsigned int i = 1; i <= ROUNDS; i++) {
+		CU_ASSERT_EQUAL(write(ends[0][1], "x", 1), 1);
+		while (atomic_load(&answers) < i)
+			pause_ms(0);
+	}
+	first = polls_of(runtime, 0) - first;
+	second = polls_of(runtime, 1) - second;
+	printf("info: %u events, %llu and %llu polls\n", ROUNDS, (unsigned long long)first,
+	       (unsigned long long)second);
+	/* The one that watches polls for each; the monitor may wake the other now and then. */
+	CU_ASSERT(first + second < ROUNDS + ROUNDS / 2);
+	end(runtime, &fiber, 1);
+}
+
+static void *compute(void *argument)
+{
+	while (!atomic_load(&stop))
+		;
+	return argument;
+}
+
+/* However short they were before: what waits behind a long one is taken by the other worker. */
+static void events_behind_a_long_run_are_answered(void)
+{
+	struct usched_runtime *runtime = start();
+	usched_fiber_t fibers[MANY], hog;
+
+	begin(runtime, fibers, MANY);
+	for (unsigned int round = 1; round <= ROUNDS; round++) {
+		for (unsigned int i = 0; i < MANY; i++)
+			CU_ASSERT_EQUAL(write(ends[i][1], "x", 1), 1);
+		while (atomic_load(&answers) < round * MANY)
+			pause_ms(0);
+	}
+	atomic_store(&stop, false);
+	CU_ASSERT_EQUAL(usched_spawn(runtime, &hog, compute, NULL, NULL), 0);
+	for (unsigned int i = 0; i < MANY; i++)
+		CU_ASSERT_EQUAL(write(ends[i][1], "x", 1), 1);
+	while (atomic_load(&answers) < (ROUNDS + 1) * MANY)
+		pause_ms(1);
+	atomic_store(&stop, true);
+	CU_ASSERT_EQUAL(usched_join(hog, NULL, USCHED_FOREVER), 0);
+	end(runtime, fibers, MANY);
+}
+
+int main(void)
+{
+	static const struct usched_test tests[] = {
+		{ "one_event_wakes_one_worker", one_event_wakes_one_worker },
+		{ "events_behind_a_long_run_are_answered", events_behind_a_long_run_are_answered },
+	};
+
+	return usched_test_main("polls", tests, sizeof(tests) / sizeof(tests[0]));
+}
