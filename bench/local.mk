@@ -8,7 +8,7 @@ usched_benches = bench/usched_basic bench/usched_loss bench/usched_preempt bench
 	bench/usched_set
 bench_programs = $(usched_benches) bench/threads_preempt bench/threads_echo bench/echo_client
 noinst_PROGRAMS += $(bench_programs)
-noinst_HEADERS += bench/measure.h
+noinst_HEADERS += bench/measure.h bench/endless.h
 
 bench_usched_basic_SOURCES = bench/usched_basic.c
 bench_usched_basic_LDFLAGS = $(AM_LDFLAGS) -no-install

@@ -37,6 +37,13 @@ static inline void fail(const char *what)
 	exit(1);
 }
 
+/* For calls that return 0 or an error. */
+static inline void must(int result, const char *what)
+{
+	if (result)
+		fail(what);
+}
+
 struct samples {
 	uint64_t *ns;
 	size_t count, room;	/* more than room are not kept, and not counted */

@@ -5,23 +5,12 @@
  *	threads_preempt sleep LOOPS MS
  */
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <string.h>
 
+#include "endless.h"
 #include "measure.h"
 
 enum { LOOPS_MAX = 64 };
-
-static atomic_bool stop;
-
-static void *loop(void *argument)
-{
-	/* Relaxed: a flag, nothing else goes with it. */
-	while (!atomic_load_explicit(&stop, memory_order_relaxed))
-		;
-	return argument;
-}
 
 static void *sleeper(void *argument)
 {
@@ -33,7 +22,7 @@ static void *sleeper(void *argument)
 
 		if (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL))
 			fail("a sleep failed");
-		if (atomic_load_explicit(&stop, memory_order_relaxed))
+		if (is_stopped())
 			return NULL;
 		samples_add(late, clock_ns(CLOCK_MONOTONIC) - due);
 	}
@@ -57,7 +46,7 @@ int main(int argc, char *argv[])
 			fail("no thread");
 	}
 	sleep_ms(ms);
-	atomic_store_explicit(&stop, true, memory_order_relaxed);
+	stop_all();
 	for (unsigned long i = 0; i <= loops; i++)
 		pthread_join(threads[i], NULL);
 	print_lateness(&late);

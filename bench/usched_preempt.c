@@ -11,33 +11,18 @@
  */
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <usched/client.h>
 #include <usched/usched.h>
 
+#include "endless.h"
 #include "measure.h"
 
 enum { LOOPS_MAX = 64, FIBERS_MAX = 100000, SHORT_TICK_NS = 50000, NOT_HERE = 77 };
 
 static struct usched_runtime *runtime;
-static atomic_bool stop;
-
-static void must(int result, const char *what)
-{
-	if (result)
-		fail(what);
-}
-
-static void *loop(void *argument)
-{
-	/* Relaxed: a flag, nothing else goes with it. */
-	while (!atomic_load_explicit(&stop, memory_order_relaxed))
-		;
-	return argument;
-}
 
 static void create(unsigned int workers, uint64_t quantum_ns)
 {
@@ -71,7 +56,7 @@ static void *sleeper(void *argument)
 		uint64_t due = usched_after(1000000);
 
 		must(usched_sleep_until(due), "a sleep failed");
-		if (atomic_load_explicit(&stop, memory_order_relaxed))
+		if (is_stopped())
 			return NULL;
 		samples_add(late, usched_now() - due);
 	}
@@ -87,7 +72,7 @@ static void sleep_beside(unsigned int loops, uint64_t ms)
 		usched_detach(spawn(loop, NULL));
 	spawn(sleeper, &late);
 	sleep_ms(ms);
-	atomic_store_explicit(&stop, true, memory_order_relaxed);
+	stop_all();
 	must(usched_runtime_destroy(runtime, usched_after(UINT64_C(10000000000))), "fibers did not end");
 	print_lateness(&late);
 }
@@ -119,7 +104,7 @@ static void *reader(void *argument)
 		if (read(all->ends[0], &byte, 1) != 1 || byte != (char)i)
 			fail("another byte came out of the pipe");
 	}
-	atomic_store_explicit(&stop, true, memory_order_relaxed);
+	stop_all();
 	return NULL;
 }
 
@@ -127,7 +112,7 @@ static void *sibling(void *argument)
 {
 	struct blocked *all = argument;
 
-	for (char next = 0; !atomic_load_explicit(&stop, memory_order_relaxed); usched_yield()) {
+	for (char next = 0; !is_stopped(); usched_yield()) {
 		uint64_t began = atomic_exchange_explicit(&all->began_ns, 0, memory_order_acquire);
 
 		if (!began)
@@ -171,7 +156,7 @@ static void *napper(void *argument)
 			interrupted++;
 		}
 	}
-	atomic_store_explicit(&stop, true, memory_order_relaxed);
+	stop_all();
 	*(uint64_t *)argument = interrupted;
 	return NULL;
 }

@@ -7,35 +7,18 @@
  *
  * Lines "metric unit value" on stdout.
  */
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <unistd.h>
 
 #include <usched/client.h>
 #include <usched/usched.h>
 
+#include "endless.h"
 #include "measure.h"
 
 enum { LOOPS_EACH = 2, COUNT_MAX = 100000 };
 
 #define BOUND_LEAST_NS UINT64_C(10000000)
 #define PATIENCE_NS UINT64_C(10000000000)
-
-static atomic_bool stop;
-
-static void must(int result, const char *what)
-{
-	if (result)
-		fail(what);
-}
-
-static void *loop(void *argument)
-{
-	/* Relaxed: a flag, nothing else goes with it. */
-	while (!atomic_load_explicit(&stop, memory_order_relaxed))
-		;
-	return argument;
-}
 
 /* Return: nanoseconds from the request to the last carrier's acknowledgement. */
 static uint64_t set(struct usched_client_runtime *observed, uint64_t quantum_ns)
@@ -89,7 +72,7 @@ int main(int argc, char *argv[])
 	}
 	usched_client_runtime_close(observed);
 	usched_client_close(client);
-	atomic_store_explicit(&stop, true, memory_order_relaxed);
+	stop_all();
 	must(usched_runtime_destroy(runtime, usched_after(PATIENCE_NS)), "fibers did not end");
 	printf("p50\tus\t%.3f\n", samples_us(&took, 50));
 	printf("p99\tus\t%.3f\n", samples_us(&took, 99));
