@@ -4,34 +4,18 @@
 # Proves that the documents are true where a program can tell: the program in README.md is
 # examples/hello.c, each file and folder that a document names is there, usched(7) lists exactly the
 # environment variables that the code reads, the libraries that are asked for are used, a case that
-# skips itself is listed in tests/skips.txt, and each file has its licence line. Runs from anywhere, without arguments.
+# skips itself is listed in tests/skips.txt, and each file has its licence line. Runs from anywhere,
+# without arguments.
 set -eu
-
-top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=tests/shell-harness.sh
+. "$(dirname "$0")/shell-harness.sh"
 cd "$top"
-failed=0
-scratch=$(mktemp -d)
-errors=$scratch/errors
-: > "$errors"
-trap 'rm -rf "$scratch"' EXIT INT TERM
 export LC_ALL=C
-
-verdict()	# NAME
-{
-	if [ -s "$errors" ]; then
-		echo "FAIL $1: $(head -n 1 "$errors")"
-		sed '1d; s/^/     /' "$errors"
-		failed=1
-	else
-		echo "ok $1"
-	fi
-	: > "$errors"
-}
 
 sed -n '/^```c$/,/^```$/p' README.md | sed '/^```/d' > "$scratch/hello.c"
 if ! diff -u examples/hello.c "$scratch/hello.c" > "$scratch/diff"; then
-	echo "the program in README.md is not examples/hello.c" >> "$errors"
-	cat "$scratch/diff" >> "$errors"
+	wrong "the program in README.md is not examples/hello.c"
+	cat "$scratch/diff" >> "$complaints"
 fi
 verdict readme_program
 
@@ -46,7 +30,7 @@ for document in *.md; do
 		tr -d ' \t' | sort -u >> "$scratch/paths" || true
 	while read -r path; do
 		if [ ! -e "$path" ]; then
-			echo "$document names $path, which does not exist" >> "$errors"
+			wrong "$document names $path, which does not exist"
 		fi
 	done < "$scratch/paths"
 done
@@ -57,15 +41,15 @@ grep -rhoE 'env[a-z_]*\("USCHED_[A-Z_]+"' lib daemon ctl --include='*.c' --inclu
 	grep -oE 'USCHED_[A-Z_]+' | sort -u > "$scratch/read" || true
 sed -n 's/^\.It Ev \(USCHED_[A-Z_]*\).*/\1/p' man/usched.7 | sort -u > "$scratch/told"
 comm -23 "$scratch/read" "$scratch/told" |
-	sed 's/$/ is read by the code, and man\/usched.7 does not tell of it/' >> "$errors"
+	sed 's/$/ is read by the code, and man\/usched.7 does not tell of it/' >> "$complaints"
 comm -13 "$scratch/read" "$scratch/told" |
-	sed 's/$/ is in man\/usched.7, and no code reads it/' >> "$errors"
+	sed 's/$/ is in man\/usched.7, and no code reads it/' >> "$complaints"
 verdict environment
 
 # A library that configure asks for and nothing links would be one more thing to install.
 for library in $(sed -n 's/^PKG_CHECK_MODULES(\[\([A-Z]*\)\].*/\1/p' configure.ac); do
 	if ! cat Makefile.am ./*/local.mk | grep -v '^#' | grep -qF "\$(${library}_LIBS)"; then
-		echo "configure.ac asks for $library, and no program or library links it" >> "$errors"
+		wrong "configure.ac asks for $library, and no program or library links it"
 	fi
 done
 verdict libraries_are_used
@@ -91,7 +75,7 @@ for program in tests/t_*.c; do
 			($1 == program || $1 == "*") && $3 == label &&
 			($2 == function_name || $2 == "*" || function_name == "*") { found = 1 }
 			END { exit !found }' tests/skips.txt; then
-			echo "$name $function skips with \"$label\", which tests/skips.txt does not expect" >> "$errors"
+			wrong "$name $function skips with \"$label\", which tests/skips.txt does not expect"
 		fi
 	done < "$scratch/skips"
 done
@@ -103,6 +87,6 @@ find ./*.md configure.ac Makefile.am quickstart bench ctl daemon examples includ
 	-o -name '*.md' -o -name '*.mk' -o -name '*.txt' -o -name '*.awk' -o -name '*.lua' \
 	-o -name '*.go' -o -name '*.cpp' -o -name '*.map' -o -name 'configure.ac' \
 	-o -name 'Makefile.am' -o -name quickstart -o -name run -o -name launch -o -name summary \) \
-	-exec grep -L 'SPDX-License-Identifier: MIT' {} + | sed 's/$/ has no licence line/' >> "$errors"
+	-exec grep -L 'SPDX-License-Identifier: MIT' {} + | sed 's/$/ has no licence line/' >> "$complaints"
 verdict licences
 exit "$failed"

@@ -5,26 +5,12 @@
 # compile as strict C11, and as C++ where a C++ compiler is installed, since services include them
 # with flags of their own.
 set -eu
+# shellcheck source=tests/shell-harness.sh
+. "$(dirname "$0")/shell-harness.sh"
 
-top=${USCHED_SRCDIR:-$(cd "$(dirname "$0")/.." && pwd)}
 compiler=${CC:-cc}
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT INT TERM
 cd "$top"
-failed=0
 export LC_ALL=C
-
-verdict()	# NAME
-{
-	if [ -s "$scratch/errors" ]; then
-		echo "FAIL $1: $(head -n 1 "$scratch/errors")"
-		sed '1d; s/^/     /' "$scratch/errors"
-		failed=1
-	else
-		echo "ok $1"
-	fi
-	: > "$scratch/errors"
-}
 
 # try HEADER COMPILER FLAGS...: the header is named by -include, so that its include guard is used.
 try()
@@ -33,10 +19,9 @@ try()
 	shift
 	# shellcheck disable=SC2086 # a list of flags
 	"$@" ${USCHED_CPPFLAGS:-} -fsyntax-only -Iinclude -Ilib -include "$header" "$scratch/empty.$suffix" \
-		2>> "$scratch/errors" || echo "$header does not compile alone" >> "$scratch/errors"
+		2>> "$complaints" || wrong "$header does not compile alone"
 }
 
-: > "$scratch/errors"
 : > "$scratch/empty.c"
 : > "$scratch/empty.cc"
 
@@ -64,4 +49,4 @@ if command -v c++ > /dev/null; then
 else
 	echo "skip public_headers_are_cxx: no-tool: no C++ compiler is installed"
 fi
-exit $failed
+exit "$failed"

@@ -14,28 +14,14 @@
 #	tls	no call of __tls_get_addr: it may allocate, and its result may not outlive a switch.
 #	vectors	no 512-bit registers: they lower the clock of the user's code.
 set -eu
+# shellcheck source=tests/shell-harness.sh
+. "$(dirname "$0")/shell-harness.sh"
 
-top=${USCHED_SRCDIR:-$(cd "$(dirname "$0")/.." && pwd)}
-build=${USCHED_BUILDDIR:-$top/build}
 cpu=${USCHED_HOST_CPU:-$(uname -m)}
 sanitizer=${USCHED_SANITIZER:-none}
 map=$top/lib/libusched.map
 library=$build/.libs/libusched.so
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT INT TERM
-failed=0
 export LC_ALL=C
-
-verdict()	# NAME FILE-WITH-COMPLAINTS
-{
-	if [ -s "$2" ]; then
-		echo "FAIL $1: $(head -n 1 "$2")"
-		sed '1d; s/^/     /' "$2"
-		failed=1
-	else
-		echo "ok $1"
-	fi
-}
 
 if [ ! -e "$library" ]; then
 	echo "FAIL library: $library is not there; run make first"
@@ -104,4 +90,4 @@ verdict exports "$scratch/exports"
 verdict hidden "$scratch/hidden"
 verdict tls "$scratch/tls"
 verdict vectors "$scratch/vectors"
-exit $failed
+exit "$failed"

@@ -5,103 +5,39 @@
 # counted by the workers, other users are kept out, and each runtime of a process is a target of its
 # own, with the real daemon and without.
 set -u
-
-build=${USCHED_BUILDDIR:-.}
-scratch=$(mktemp -d)
-chmod 755 "$scratch"
-daemon=
-leave()
-{
-	if [ -n "$daemon" ]; then
-		kill "$daemon"
-		wait "$daemon" 2> /dev/null
-	fi
-	rm -rf "$scratch"
-}
-trap leave EXIT
-trap 'exit 1' INT TERM
-failed=0
-USCHED_SOCKET=$scratch/none
-export USCHED_SOCKET
-export LC_ALL=C.UTF-8
-: > "$scratch/wrong"
-
-become()	# PROGRAM ARGUMENTS...: this shell turns into it, so that its pid is the program's
-{
-	program=$1
-	shift
-	if [ -n "${USCHED_EMULATOR:-}" ]; then
-		# What libtool made a script of is beside it; a static program is itself.
-		file=$(dirname "$build/$program")/.libs/$(basename "$program")
-		[ -e "$file" ] || file=$build/$program
-		# shellcheck disable=SC2086 # a command with arguments
-		exec $USCHED_EMULATOR -E LD_LIBRARY_PATH="$build/.libs" "$file" "$@"
-	fi
-	exec "$build/$program" "$@"
-}
-
-run()
-{
-	(become "$@")
-}
-
-verdict()	# NAME
-{
-	if [ -s "$scratch/wrong" ]; then
-		echo "FAIL $1: $(head -n 1 "$scratch/wrong")"
-		sed '1d; s/^/     /' "$scratch/wrong"
-		failed=1
-	else
-		echo "ok $1"
-	fi
-	: > "$scratch/wrong"
-}
+# shellcheck source=tests/shell-harness.sh
+. "$(dirname "$0")/shell-harness.sh"
+# shellcheck source=tests/ctl-harness.sh
+. "$(dirname "$0")/ctl-harness.sh"
+chmod 755 "$scratch"	# for another user
 
 expect()	# CODE TEXT ARGUMENTS...
 {
 	code=$1
 	text=$2
 	shift 2
-	run schedctl "$@" > "$scratch/out" 2> "$scratch/err"
+	schedctl "$@" > "$scratch/out" 2> "$scratch/err"
 	got=$?
 	if [ "$got" != "$code" ] || ! cat "$scratch/out" "$scratch/err" | grep -qE -e "$text"; then
-		echo "schedctl $*: exit code $got, wanted $code and $text: $(cat "$scratch/out" \
-			"$scratch/err")" >> "$scratch/wrong"
+		wrong "schedctl $*: exit code $got, wanted $code and $text: $(cat "$scratch/out" \
+			"$scratch/err")"
 	fi
 }
 
-# start ARGUMENTS...: helper_runtime; its pid goes to $pid, its input stays open as 3.
+# start ARGUMENTS...: a real runtime.
 start()
 {
-	rm -f "$scratch/in" "$scratch/ready"
-	mkfifo "$scratch/in"
-	become tests/helper_runtime "$@" < "$scratch/in" > "$scratch/ready" &
-	job=$!
-	exec 3> "$scratch/in"
-	tries=0
-	while [ $tries -lt 200 ] && ! grep -qs '^ready' "$scratch/ready"; do
-		sleep 0.1
-		tries=$((tries + 1))
-	done
-	pid=$(sed -n 's/^ready //p' "$scratch/ready")
-	if [ -z "$pid" ]; then
-		echo "FAIL start: helper_runtime did not start"
+	start_peer become tests/helper_runtime "$@"
+	if [ "$pid" = 0 ]; then
+		verdict start
 		exit 1
 	fi
 }
 
-stop()
-{
-	exec 3>&-
-	if ! wait "$job"; then
-		echo "helper_runtime failed" >> "$scratch/wrong"
-	fi
-}
-
 start
-run schedctl list > "$scratch/out" 2> "$scratch/err"	# a stranger's runtime may make it a part
+schedctl list > "$scratch/out" 2> "$scratch/err"	# a stranger's runtime may make it a part
 if ! grep -qE "^ *$pid .* helper\$" "$scratch/out"; then
-	echo "not in the list: $(cat "$scratch/out" "$scratch/err")" >> "$scratch/wrong"
+	wrong "not in the list: $(cat "$scratch/out" "$scratch/err")"
 fi
 expect 0 '^name=helper ' show "$pid"
 expect 0 '^attachment=embedded ' show "$pid"
@@ -117,7 +53,7 @@ verdict a_real_runtime_is_shown
 # The sum of a counter's changes in one interval.
 changes()	# COUNTER...
 {
-	run schedctl --json stat "$pid" --interval=500ms --count=1 > "$scratch/stat"
+	schedctl --json stat "$pid" --interval=500ms --count=1 > "$scratch/stat"
 	sum=0
 	for counter in "$@"; do
 		sum=$((sum + $(sed 's/.*"change":{[^}]*"'"$counter"'":\([0-9]*\).*/\1/' "$scratch/stat")))
@@ -146,14 +82,13 @@ while :; do
 		break
 	fi
 	if [ "$tries" -ge 10 ]; then
-		echo "ticks do not follow the quantum: 50ms $slow, 1ms $fast, off $none" \
-			>> "$scratch/wrong"
+		wrong "ticks do not follow the quantum: 50ms $slow, 1ms $fast, off $none"
 		break
 	fi
 done
 echo "ticks: 50ms $slow, 1ms $fast, off $none"
 if [ "$(changes handoffs_direct handoffs_spare)" != 0 ]; then
-	echo "fibers are preempted though the quantum is off" >> "$scratch/wrong"
+	wrong "fibers are preempted though the quantum is off"
 fi
 expect 2 'it has no unit' set "$pid" quantum=5
 expect 6 'give off, auto, or from 100us to 1s' set "$pid" quantum=1us
@@ -161,7 +96,7 @@ expect 0 '^quantum=off ' show "$pid"
 verdict a_quantum_is_counted_by_the_workers
 
 # Every tunable is set and read back, by name; one that is wrong leaves all as it was.
-fiber=$(run schedctl fibers "$pid" | awk '$NF == "spin-0" { print $1 }')
+fiber=$(schedctl fibers "$pid" | awk '$NF == "spin-0" { print $1 }')
 expect 0 'quantum of .*: off -> auto -> auto' set "$pid" quantum=auto
 expect 0 '^quantum=auto .*now .* shares 10ms .* less than 500us' show "$pid"
 expect 0 'auto_max of .*: 10ms -> 8ms -> 8ms' set "$pid" auto_max=8ms auto_min=1ms
@@ -207,23 +142,23 @@ else
 	as_nobody set "$pid" quantum=1ms > "$scratch/out" 2> "$scratch/err"
 	got=$?
 	if [ "$got" != 4 ] || ! grep -q 'permission denied' "$scratch/err"; then
-		echo "another user: exit code $got: $(cat "$scratch/err")" >> "$scratch/wrong"
+		wrong "another user: exit code $got: $(cat "$scratch/err")"
 	fi
 	expect 0 '^quantum=off ' show "$pid"
 	verdict $case_name
 fi
 
-stop
+end_peer
 expect 3 'no such target' show "$pid"
 verdict a_runtime_that_ended_is_gone
 
 # Each runtime of a process is one target, for every verb, under the name that `list` has for it.
 try_two()	# ARBITER SET-BY
 {
-	run schedctl list > "$scratch/list" 2> "$scratch/err"
+	schedctl list > "$scratch/list" 2> "$scratch/err"
 	for name in "$pid" "$pid/2"; do
 		if ! grep -qE "^ *$name .* $1 " "$scratch/list"; then
-			echo "$name is not in the list: $(cat "$scratch/list")" >> "$scratch/wrong"
+			wrong "$name is not in the list: $(cat "$scratch/list")"
 		fi
 		for verb in show workers fibers stat; do
 			expect 0 '' "$verb" "$name"
@@ -241,24 +176,26 @@ try_two()	# ARBITER SET-BY
 
 start 2
 try_two embedded runtime
-stop
+end_peer
 verdict both_runtimes_of_a_process_are_targets
 
-become uschedd --socket-directory "$scratch/none" > "$scratch/uschedd" 2>&1 &
-daemon=$!
-tries=0
-while [ $tries -lt 200 ] && ! run schedctl status > /dev/null 2>&1; do
-	sleep 0.1
-	tries=$((tries + 1))
-done
+daemon_answers()
+{
+	schedctl status > /dev/null 2>&1
+}
+
+both_are_attached()
+{
+	{ schedctl show "$pid" && schedctl show "$pid/2"; } 2>&1 |
+		awk '/^attachment=daemon / { n++ } END { exit n != 2 }'
+}
+
+become uschedd --socket-directory "$USCHED_SOCKET" > "$scratch/uschedd" 2>&1 &
+children="$children $!"
+wait_until daemon_answers
 start 2
-tries=0
-while [ $tries -lt 200 ] && ! { run schedctl show "$pid" && run schedctl show "$pid/2"; } 2>&1 |
-	awk '/^attachment=daemon / { n++ } END { exit n != 2 }'; do
-	sleep 0.1
-	tries=$((tries + 1))
-done
+wait_until both_are_attached
 try_two daemon daemon
-stop
+end_peer
 verdict the_daemon_knows_them_by_the_same_names
 exit "$failed"

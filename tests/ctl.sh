@@ -5,43 +5,10 @@
 # The other side is tests/helper_fake, which answers right or wrong in one chosen way; with a real
 # runtime, tests/ctl-live.sh does the same in small.
 set -u
-
-top=${USCHED_SRCDIR:-$(cd "$(dirname "$0")/.." && pwd)}
-build=${USCHED_BUILDDIR:-.}
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-trap 'exit 1' INT TERM
-failed=0
-USCHED_SOCKET=$scratch/none
-export USCHED_SOCKET
-export LC_ALL=C.UTF-8
-
-# shellcheck disable=SC2086 # the emulator is a command with arguments
-schedctl()
-{
-	if [ -n "${USCHED_EMULATOR:-}" ]; then
-		$USCHED_EMULATOR -E LD_LIBRARY_PATH="$build/.libs" "$build/.libs/schedctl" "$@"
-	else
-		"$build/schedctl" "$@"
-	fi
-}
-
-verdict()	# NAME: fails when $scratch/wrong has lines
-{
-	if [ -s "$scratch/wrong" ]; then
-		echo "FAIL $1: $(head -n 1 "$scratch/wrong")"
-		sed '1d; s/^/     /' "$scratch/wrong"
-		failed=1
-	else
-		echo "ok $1"
-	fi
-	: > "$scratch/wrong"
-}
-
-wrong()
-{
-	echo "$*" >> "$scratch/wrong"
-}
+# shellcheck source=tests/shell-harness.sh
+. "$(dirname "$0")/shell-harness.sh"
+# shellcheck source=tests/ctl-harness.sh
+. "$(dirname "$0")/ctl-harness.sh"
 
 # judge CODE GOT TEXT ARGUMENTS...: what schedctl left in out and err, and its exit code.
 judge()
@@ -107,51 +74,19 @@ refuse()
 	fi
 }
 
-# start NAME KIND FAULT...: a fake peer; its pid goes to $pid, its input stays open on a fifo.
+# start KIND FAULT...: a fake peer.
 start()
 {
-	name=$1
-	shift
-	mkfifo "$scratch/$name.in"
-	# shellcheck disable=SC2086
-	if [ -n "${USCHED_EMULATOR:-}" ]; then
-		$USCHED_EMULATOR -E LD_LIBRARY_PATH="$build/.libs" "$build/tests/helper_fake" "$@" \
-			< "$scratch/$name.in" > "$scratch/$name.out" &
-	else
-		"$build/tests/helper_fake" "$@" < "$scratch/$name.in" > "$scratch/$name.out" &
-	fi
-	job=$!
-	case $name in
-	one) exec 3> "$scratch/$name.in" ;;
-	two) exec 4> "$scratch/$name.in" ;;
-	esac
-	tries=0
-	while [ $tries -lt 200 ]; do
-		if grep -qs '^ready' "$scratch/$name.out"; then
-			break
-		fi
-		sleep 0.1
-		tries=$((tries + 1))
-	done
-	pid=$(sed -n 's/^ready //p' "$scratch/$name.out")
-	if [ -z "$pid" ]; then
-		wrong "the fake peer $* did not start"
-		pid=0
-	fi
+	start_peer become tests/helper_fake "$@"
 }
 
-# stop NAME CHANGES: end it; so many changes must have been made.
+# stop CHANGES: end it; so many changes must have been made.
 stop()
 {
-	case $1 in
-	one) exec 3>&- ;;
-	two) exec 4>&- ;;
-	esac
-	wait "$job"
-	if ! grep -qx "sets $2" "$scratch/$1.out"; then
-		wrong "$1 should have been changed $2 times: $(cat "$scratch/$1.out")"
+	end_peer
+	if ! grep -qx "sets $1" "$scratch/peer"; then
+		wrong "it should have been changed $1 times: $(cat "$scratch/peer")"
 	fi
-	rm -f "$scratch/$1.in" "$scratch/$1.out"
 }
 
 is_json()	# FILE
@@ -162,8 +97,6 @@ is_json()	# FILE
 		wrong "not JSON: $(cat "$1")"
 	fi
 }
-
-: > "$scratch/wrong"
 
 # ---- the command line --------------------------------------------------------------------------
 
@@ -261,7 +194,7 @@ for shell in bash zsh fish; do
 done
 if command -v bash > /dev/null; then
 	schedctl completion bash > "$scratch/completion"
-	bash -n "$scratch/completion" 2>> "$scratch/wrong"
+	bash -n "$scratch/completion" 2>> "$complaints"
 fi
 verdict help_version_and_completion
 
@@ -322,7 +255,7 @@ verdict doctor_tries_each_mechanism
 # refusal WHAT REASON HINT: doctor, for people and as JSON, says it of the fake peer.
 refusal()
 {
-	start one "$1" none
+	start "$1" none
 	schedctl doctor > "$scratch/out" 2> "$scratch/err"
 	if ! grep -q "^$pid (fake) was refused 7 carriers, and has 4 of at most 64: $2; .*$3" \
 		"$scratch/out"; then
@@ -334,22 +267,22 @@ refusal()
 		"$scratch/out"; then
 		wrong "doctor --json does not tell of carriers ($1): $(cat "$scratch/out")"
 	fi
-	stop one 0
+	stop 0
 }
 
 refusal refused 'Resource temporarily unavailable' 'pids.max'
 refusal full 'carriers_max is reached' 'USCHED_CARRIERS_MAX'
-start one runtime none
+start runtime none
 schedctl doctor > "$scratch/out" 2> "$scratch/err"
 if grep -q "^$pid .*refused" "$scratch/out"; then
 	wrong "doctor tells of carriers that were not refused: $(cat "$scratch/out")"
 fi
-stop one 0
+stop 0
 verdict doctor_tells_who_lacks_carriers
 
 # ---- a runtime ---------------------------------------------------------------------------------
 
-start one runtime none
+start runtime none
 for verb in show workers fibers stat; do
 	expect 0 '' "$verb" "$pid"
 	expect 0 '"schema":1' "$verb" "$pid" --json
@@ -396,10 +329,10 @@ expect 3 "cannot open process $pid/2" set "$pid/2" quantum=1ms
 expect 0 '2ms -> 1ms -> 1ms' set "$pid" quantum=1ms --dry-run
 expect 0 'nothing was changed' set "$pid" quantum=1ms --dry-run
 expect 0 'quantum=2ms' show "$pid"
-stop one 0
+stop 0
 verdict a_wrong_set_changes_nothing
 
-start one runtime none
+start runtime none
 expect 0 '2ms -> 500us -> 500us' set "$pid" quantum=500us
 expect 0 'every carrier acknowledged after' set "$pid" quantum=1.5ms
 expect 0 'quantum=1.5ms' show "$pid"
@@ -408,12 +341,12 @@ expect 0 'limited by' set "$pid" quantum=100us
 expect 0 '"effective_ns":0' --json set "$pid" quantum=off
 is_json "$scratch/out"
 expect 0 'quantum=off' show "$pid"
-stop one 5
+stop 5
 verdict a_set_is_acknowledged
 
-start one slow none
+start slow none
 refuse 1 'not every carrier has acknowledged' set "$pid" quantum=1ms
-stop one 2
+stop 2
 verdict a_set_without_acknowledgement_fails
 
 # ---- bad targets -------------------------------------------------------------------------------
@@ -429,14 +362,14 @@ refuse 3 'no process has such an id' show 99999999999
 verdict a_target_that_is_none_is_told
 
 for fault in silent hangup short magic serial length no-descriptors pipe file workers retired; do
-	start one runtime "$fault"
+	start runtime "$fault"
 	case $fault in
 	silent) refuse 1 'timed out' show "$pid" ;;
 	*) refuse 1 'bad answer' show "$pid" ;;
 	esac
-	stop one 0
+	stop 0
 done
-start one runtime refuse
+start runtime refuse
 refuse 4 'permission denied' set "$pid" quantum=1ms
 refuse 4 'permission denied' show "$pid"
 expect 1 'could not be read' list
@@ -448,7 +381,7 @@ is_json "$scratch/out"
 if grep -q '"unreadable":0' "$scratch/out"; then
 	wrong "none is unreadable: $(cat "$scratch/out")"
 fi
-stop one 0
+stop 0
 verdict a_wrong_runtime_is_told
 
 # ---- the daemon --------------------------------------------------------------------------------
@@ -456,30 +389,30 @@ verdict a_wrong_runtime_is_told
 refuse 5 'there is no daemon' status
 refuse 5 'there is no daemon' list --socket="$scratch/none"
 expect_list 'no daemon at'
-start one attached none
+start attached none
 refuse 5 'there is no daemon' set "$pid" quantum=1ms
-stop one 0
+stop 0
 mkdir "$scratch/dir"
 : > "$scratch/dir/control.sock"
 refuse 5 'daemon unreachable' status --socket "$scratch/dir"
 rm "$scratch/dir/control.sock"
 for fault in silent hangup short long magic major serial type length; do
-	start one daemon "$fault" "$scratch/dir"
+	start daemon "$fault" "$scratch/dir"
 	refuse 5 'daemon unreachable' status --socket "$scratch/dir"
 	USCHED_SOCKET=$scratch/dir refuse 5 'daemon unreachable' list
-	stop one 0
+	stop 0
 	rm "$scratch/dir/control.sock"
 done
 verdict a_daemon_that_is_none_is_told
 
-start one daemon none "$scratch/dir" "$$"
+start daemon none "$scratch/dir" "$$"
 expect 0 'version=0.1.0' --socket "$scratch/dir" status
 expect 0 '"epoch":42' status --json --socket="$scratch/dir"
 is_json "$scratch/out"
 expect_list 'listed' --socket="$scratch/dir"
 expect_list '"daemon":true' --socket="$scratch/dir" --json
 expect 0 'uschedd 0.1.0' version --socket="$scratch/dir"
-stop one 0
+stop 0
 rm -f "$scratch/dir/control.sock"
 verdict the_daemon_is_shown
 

@@ -94,11 +94,11 @@ check_PROGRAMS += tests/helper_deny
 tests_helper_deny_SOURCES = tests/helper_deny.c tests/deny.h
 tests_helper_deny_LDADD =
 test_scripts += tests/ctl.sh tests/ctl-live.sh tests/ctl-ticks.sh
-test_scripts += tests/ctl.sh tests/ctl-live.sh
+EXTRA_DIST += tests/ctl-harness.sh
 
 # examples, bench
 test_scripts += tests/exceptions.sh
-EXTRA_DIST += tests/exceptions.cpp
+EXTRA_DIST += tests/exceptions.cpp tests/against-build.sh
 test_scripts += tests/httpd.sh tests/scripts.sh
 test_scripts += tests/e2e/kills.sh tests/e2e/grants.sh tests/e2e/forced.sh
 test_scripts += tests/e2e/forced-kills.sh tests/e2e/forced-grants.sh
@@ -108,7 +108,8 @@ tests_e2e_hog_SOURCES = tests/e2e/hog.c
 tests_e2e_hog_LDFLAGS = $(AM_LDFLAGS) -no-install
 tests_e2e_hog_LDADD = libusched.la
 
-# Shell tests
+# Shell tests; those whose cases collect what is wrong share a harness
+EXTRA_DIST += tests/shell-harness.sh
 test_scripts += tests/check-layers.sh tests/check-headers.sh tests/check-objects.sh \
 	tests/check-summary.sh
 EXTRA_DIST += tests/layers.txt

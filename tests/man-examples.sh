@@ -9,31 +9,20 @@
 # A program is a literal display (.Bd -literal to .Ed) that defines main(). With arguments, only the
 # pages named are tried: man-examples.sh man/usched_join.3
 set -eu
+# shellcheck source=tests/shell-harness.sh
+. "$(dirname "$0")/shell-harness.sh"
+# shellcheck source=tests/against-build.sh
+. "$(dirname "$0")/against-build.sh"
 
-src=${USCHED_SRCDIR:-$(cd "$(dirname "$0")/.." && pwd)}
-build=${USCHED_BUILDDIR:-$(pwd)}
-if [ ! -f "$build/libusched.la" ]; then
-	echo "FAIL examples: $build/libusched.la is not there; run make, then this in the build folder" >&2
-	exit 1
-fi
-
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-
-# The value of a variable of the build, so that the programs get what the library was built with.
-variable()
-{
-	sed -n "s/^$1 = //p" "$build/Makefile" | tail -n 1
-}
 cc=$(variable CC)
-flags="$(variable CPPFLAGS) $(variable CFLAGS) $(variable SAN_CFLAGS)"
-link_flags=$(variable LDFLAGS)
+flags=$(variable CFLAGS)
+sanitizer=$(variable SAN_CFLAGS)
 
 # Each program of a page goes to WORK/PAGE-N.c, as a reader sees it: \e is a backslash, \& is nothing
 # and \- is a hyphen.
 extract()
 {
-	awk -v prefix="$work/$(basename "$1")" '
+	awk -v prefix="$scratch/$(basename "$1")" '
 	function finish()
 	{
 		if (text ~ /(^|\n)main\(|[ \t]main\(/) {
@@ -58,48 +47,35 @@ try()		# NAME SOURCE
 {
 	tried=$((tried + 1))
 	# shellcheck disable=SC2086 # lists of words
-	if ! "$build/libtool" --silent --tag=CC --mode=link $cc $flags -std=gnu11 -Wall -Wextra \
-		-Werror -I"$src/include" -o "$work/program" "$2" $link_flags \
-		"$build/libusched.la" > "$work/log" 2>&1; then
-		echo "FAIL $1: does not build"
-		cat "$work/log"
-		bad=1
+	if ! build_program "$1" "$scratch/program" "$2" $cc $flags -std=gnu11; then
 		return
 	fi
-	status=0
 	why=
-	case $1,$flags,${USCHED_EMULATOR:+emulator} in
+	case $1,$sanitizer,${USCHED_EMULATOR:+emulator} in
 	usched_runtime_reset.*,*-fsanitize=thread*,*)
 		why='tsan: it lets no child of fork make threads'
 		;;
 	usched_runtime_reset.*,*,emulator)
 		why="emulator: a child may wait for a lock of the emulator's"
 		;;
-	*)
-		sh "$src/tests/launch" "$work/program" > "$work/log" 2>&1 < /dev/null || status=$?
-		;;
 	esac
 	if [ -n "$why" ]; then
 		echo "skip $1: $why"
-	elif [ "$status" -ne 0 ]; then
-		echo "FAIL $1: exit code $status"
-		cat "$work/log"
-		bad=1
+	elif ! run_program "$1" "$scratch/program"; then
 		return
 	fi
-	nm -D -u "$work/.libs/program" 2> /dev/null | sed -n 's/.* \(usched_[a-z0-9_]*\).*/\1/p' \
-		>> "$work/called"
+	nm -D -u "$scratch/.libs/program" 2> /dev/null | sed -n 's/.* \(usched_[a-z0-9_]*\).*/\1/p' \
+		>> "$scratch/called"
 	[ -n "$why" ] || echo "ok $1"
 }
 
-bad=0
 tried=0
 all=no
-: > "$work/called"
+: > "$scratch/called"
 if [ $# -eq 0 ]; then
 	all=yes
-	try hello "$src/examples/hello.c"
-	set -- "$src"/man/*.[37]
+	try hello "$top/examples/hello.c"
+	set -- "$top"/man/*.[37]
 fi
 for page in "$@"; do
 	if grep -q '^\.so ' "$page"; then
@@ -108,7 +84,7 @@ for page in "$@"; do
 	extract "$page"
 	name=$(basename "$page")
 	found=0
-	for program in "$work/$name"-*.c; do
+	for program in "$scratch/$name"-*.c; do
 		if [ -f "$program" ]; then
 			found=1
 			try "$(basename "$program" .c)" "$program"
@@ -116,27 +92,27 @@ for page in "$@"; do
 	done
 	if [ "$found" = 0 ] && [ "${name%.3}" != "$name" ]; then
 		echo "FAIL $name: its section EXAMPLES has no program"
-		bad=1
+		failed=1
 	fi
 done
 if [ "$tried" = 0 ]; then
 	echo "FAIL examples: no program was found"
-	bad=1
+	failed=1
 fi
 # What a reader can call, some program here has called, as the symbols that it needs tell.
-if [ "$all" = yes ] && [ "$bad" = 0 ]; then
+if [ "$all" = yes ] && [ "$failed" = 0 ]; then
 	if ! command -v nm > /dev/null; then
 		echo "skip functions_are_called: no-tool: nm is not installed"
 		exit 0
 	fi
-	sed -n '/global:/,/local:/p' "$src/lib/libusched.map" | grep -o 'usched_[a-z0-9_]*' |
-		sort -u > "$work/exported"
-	missing=$(sort -u "$work/called" | comm -13 - "$work/exported" | tr '\n' ' ')
+	sed -n '/global:/,/local:/p' "$top/lib/libusched.map" | grep -o 'usched_[a-z0-9_]*' |
+		sort -u > "$scratch/exported"
+	missing=$(sort -u "$scratch/called" | comm -13 - "$scratch/exported" | tr '\n' ' ')
 	if [ -n "$missing" ]; then
 		echo "FAIL functions_are_called: no example calls $missing"
-		bad=1
+		failed=1
 	else
 		echo "ok functions_are_called"
 	fi
 fi
-exit "$bad"
+exit "$failed"

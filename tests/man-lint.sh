@@ -8,30 +8,10 @@
 # A page of several functions has the name of one; the others are files of one line, `.so man3/...`,
 # so that man(1) finds them without an index.
 set -eu
-
-top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=tests/shell-harness.sh
+. "$(dirname "$0")/shell-harness.sh"
 cd "$top"
-failed=0
-errors=$(mktemp)
-trap 'rm -f "$errors"' EXIT INT TERM
 export LC_ALL=C
-
-complain()
-{
-	echo "$1" >> "$errors"
-}
-
-verdict()	# NAME
-{
-	if [ -s "$errors" ]; then
-		echo "FAIL $1: $(head -n 1 "$errors")"
-		sed '1d; s/^/     /' "$errors"
-		failed=1
-	else
-		echo "ok $1"
-	fi
-	: > "$errors"
-}
 
 # The names that a page's NAME section lists.
 names_of()
@@ -48,7 +28,7 @@ functions=$(awk '
 		print
 	}' include/usched/*.h | sort -u)
 if [ -z "$functions" ]; then
-	complain "no function found in include/usched"
+	wrong "no function found in include/usched"
 fi
 
 pages=
@@ -61,22 +41,22 @@ done
 for function in $functions; do
 	page=man/$function.3
 	if [ ! -f "$page" ]; then
-		complain "$function has no page; write $page, or link it by a line '.so man3/PAGE.3'"
+		wrong "$function has no page; write $page, or link it by a line '.so man3/PAGE.3'"
 		continue
 	fi
 	target=$(sed -n '1s,^\.so man3/,,p' "$page")
 	if [ -n "$target" ]; then
 		page=man/$target
 		if [ ! -f "$page" ]; then
-			complain "man/$function.3 leads to $page, which does not exist"
+			wrong "man/$function.3 leads to $page, which does not exist"
 			continue
 		fi
 	fi
 	if ! names_of "$page" | grep -qx "$function"; then
-		complain "$page does not list $function in its section NAME"
+		wrong "$page does not list $function in its section NAME"
 	fi
 	if ! grep -Eq "^\.F[no] \"?$function( |\$)" "$page"; then
-		complain "$page has no synopsis of $function"
+		wrong "$page has no synopsis of $function"
 	fi
 done
 verdict functions_have_pages
@@ -85,15 +65,15 @@ for page in $pages; do
 	case $page in *.3) ;; *) continue ;; esac
 	for name in $(names_of "$page"); do
 		if ! echo "$functions" | grep -qx "$name"; then
-			complain "$page tells of $name, which no public header declares"
+			wrong "$page tells of $name, which no public header declares"
 		fi
 		if [ ! -f "man/$name.3" ]; then
-			complain "$page lists $name, and man/$name.3 does not exist"
+			wrong "$page lists $name, and man/$name.3 does not exist"
 		fi
 	done
 	for section in NAME LIBRARY SYNOPSIS DESCRIPTION 'RETURN VALUES' EXAMPLES ERRORS 'SEE ALSO'; do
 		if ! grep -qx "\.Sh $section" "$page"; then
-			complain "$page lacks the section $section"
+			wrong "$page lacks the section $section"
 		fi
 	done
 done
@@ -104,7 +84,7 @@ for page in $pages; do
 		case $other in
 		usched[._]*|uschedd.*|schedctl.*)
 			if [ ! -f "man/$other" ]; then
-				complain "$page points to $other, which does not exist"
+				wrong "$page points to $other, which does not exist"
 			fi
 			;;
 		esac
@@ -114,10 +94,10 @@ verdict references_exist
 
 for page in man/*.[1-8]; do
 	if ! grep -q 'SPDX-License-Identifier: MIT' "$page"; then
-		complain "$page has no licence line"
+		wrong "$page has no licence line"
 	fi
 	if ! grep -q "$page" ./*/local.mk; then
-		complain "$page is in no local.mk, so it would not be installed"
+		wrong "$page is in no local.mk, so it would not be installed"
 	fi
 done
 verdict pages_are_installed
@@ -127,7 +107,7 @@ if ! command -v mandoc > /dev/null; then
 	exit "$failed"
 fi
 for page in $pages; do
-	mandoc -T lint -W warning "$page" >> "$errors" 2>&1 || true
+	mandoc -T lint -W warning "$page" >> "$complaints" 2>&1 || true
 done
 verdict mandoc
 exit "$failed"

@@ -4,13 +4,9 @@
 # The command lines of the scripts: a wrong one is refused before anything is built, started or
 # measured, with what is wrong, a hint, and the exit code of its kind: 2 usage, 6 out of range.
 set -u
+# shellcheck source=tests/shell-harness.sh
+. "$(dirname "$0")/shell-harness.sh"
 export LC_ALL=C
-
-top=${USCHED_SRCDIR:-$(cd "$(dirname "$0")/.." && pwd)}
-build=${USCHED_BUILDDIR:-$top/build}
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-failed=0
 
 # refuse CODE TEXT SCRIPT ARGUMENTS...: nothing on stdout, and two lines or more that have the text.
 refuse()
@@ -21,24 +17,11 @@ refuse()
 	got=$?
 	if [ "$got" != "$code" ] || [ -s "$scratch/out" ] || ! grep -qF -e "$text" "$scratch/err" ||
 		[ "$(wc -l < "$scratch/err")" -lt 2 ]; then
-		echo "$script $*: exit code $got, wanted $code and '$text': $(cat "$scratch/out" \
-			"$scratch/err")" >> "$scratch/wrong"
+		wrong "$script $*: exit code $got, wanted $code and '$text': $(cat "$scratch/out" \
+			"$scratch/err")"
 	fi
 }
 
-verdict()	# NAME
-{
-	if [ -s "$scratch/wrong" ]; then
-		echo "FAIL $1: $(head -n 1 "$scratch/wrong")"
-		sed '1d; s/^/     /' "$scratch/wrong"
-		failed=1
-	else
-		echo "ok $1"
-	fi
-	: > "$scratch/wrong"
-}
-
-: > "$scratch/wrong"
 refuse 1 "--build '/nonexistent': there is no such directory" bench/run --build /nonexistent
 refuse 1 'usched_basic is not there' bench/run --build "$scratch"
 refuse 2 "--only 'zz*': no workload has such a name" bench/run --build "$build" --only 'zz*'
