@@ -21,8 +21,9 @@ test_programs += tests/t_harness
 test_programs += tests/t_base
 
 # L1 arch
-test_programs += tests/t_arch
-tests_t_arch_SOURCES = tests/t_arch.c tests/step_arch.c \
+test_programs += tests/t_arch tests/t_frames
+tests_t_arch_SOURCES = tests/t_arch.c tests/parties.h tests/step_registers.S tests/step_registers.h
+tests_t_frames_SOURCES = tests/t_frames.c tests/parties.h tests/step_arch.c \
 	tests/step_registers.S tests/step_registers.h
 
 # L2 memory
@@ -35,23 +36,28 @@ test_programs += tests/t_fiber tests/t_sync tests/t_preempt tests/t_io tests/t_s
 test_programs += tests/t_ring tests/t_timers
 
 # L5 preempt
-test_programs += tests/t_protocol tests/t_modes
+test_programs += tests/t_modes tests/t_slices
+tests_t_modes_SOURCES = tests/t_modes.c tests/decided.h
 tests_t_modes_LDADD = $(LDADD) -lm
-test_programs += tests/t_protocol tests/t_signals tests/t_fallback
-test_programs += tests/t_limits tests/t_process
-test_programs += tests/t_protocol tests/t_handoff tests/t_revoke tests/t_ticks tests/t_modes
+tests_t_slices_SOURCES = tests/t_slices.c tests/decided.h
+test_programs += tests/t_protocol tests/t_handoff tests/t_revoke tests/t_ticks
 tests_t_protocol_SOURCES = tests/t_protocol.c tests/forced.h
 tests_t_handoff_SOURCES = tests/t_handoff.c tests/forced.h
 tests_t_revoke_SOURCES = tests/t_revoke.c tests/forced.h
 tests_t_ticks_SOURCES = tests/t_ticks.c tests/forced.h
-test_programs += tests/t_protocol tests/t_signals tests/t_fallback
 test_programs += tests/t_step
 tests_t_step_SOURCES = tests/t_step.c tests/forced.h tests/step_symbols.c tests/step_symbols.h
-test_programs += tests/t_limits
-tests_t_limits_SOURCES = tests/t_limits.c tests/deny.h
-test_programs += tests/t_spares
+test_programs += tests/t_signals tests/t_default_action tests/t_spares
+tests_t_signals_SOURCES = tests/t_signals.c tests/loop_and_sleeper.h
+tests_t_default_action_SOURCES = tests/t_default_action.c tests/loop_and_sleeper.h
+test_programs += tests/t_fork tests/t_process tests/t_interrupted
+tests_t_fork_SOURCES = tests/t_fork.c tests/children.h tests/under_ticks.h
+tests_t_process_SOURCES = tests/t_process.c tests/children.h tests/under_ticks.h
+tests_t_interrupted_SOURCES = tests/t_interrupted.c tests/under_ticks.h
+test_programs += tests/t_fallback tests/t_limits
 tests_t_fallback_SOURCES = tests/t_fallback.c tests/deny.h
-test_programs += tests/t_protocol tests/t_model
+tests_t_limits_SOURCES = tests/t_limits.c tests/deny.h
+test_programs += tests/t_model
 tests_t_model_SOURCES = tests/t_model.c tests/model/model.h tests/model/memory.c \
 	tests/model/explore.c tests/model/protocol.h tests/model/protocol.c \
 	tests/model/carrier.c tests/model/user.c tests/model/pick.c tests/model/tick.c \
@@ -61,7 +67,9 @@ tests_t_model_SOURCES = tests/t_model.c tests/model/model.h tests/model/memory.c
 	tests/model/spares.c tests/model/dismiss.c tests/model/inbox.c tests/model/pairs.c
 
 # L6 sync
-test_programs += tests/t_event
+test_programs += tests/t_event tests/t_handler
+tests_t_event_SOURCES = tests/t_event.c tests/events.h
+tests_t_handler_SOURCES = tests/t_handler.c tests/events.h
 
 # L7 time, io
 
@@ -69,21 +77,25 @@ test_programs += tests/t_event
 test_programs += tests/t_shm
 
 # L10 runtime
-test_programs += tests/t_settings tests/t_control
-tests_t_control_SOURCES = tests/t_control.c tests/fake_host.h
+test_programs += tests/t_settings tests/t_control tests/t_attach
+tests_t_control_SOURCES = tests/t_control.c tests/lone_control.h tests/fake_host.h
+tests_t_attach_SOURCES = tests/t_attach.c tests/lone_control.h tests/fake_host.h
 
 # daemon
 test_programs += tests/t_policy
 tests_t_policy_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/daemon
 tests_t_policy_LDADD = tests/libharness.la libpolicy.la libcore.la $(CUNIT_LIBS)
-test_programs += tests/t_daemon
-tests_t_daemon_SOURCES = tests/t_daemon.c tests/fake_host.h
+test_programs += tests/t_daemon tests/t_arbiter
+tests_t_daemon_SOURCES = tests/t_daemon.c tests/real_daemon.h
 EXTRA_tests_t_daemon_DEPENDENCIES = uschedd
+tests_t_arbiter_SOURCES = tests/t_arbiter.c tests/real_daemon.h tests/fake_host.h
+EXTRA_tests_t_arbiter_DEPENDENCIES = uschedd
 
 # ctl
 test_programs += tests/t_observe
-test_programs += tests/t_client
-tests_t_client_SOURCES = tests/t_client.c tests/fake_peer.c tests/fake_peer.h
+test_programs += tests/t_client tests/t_list
+tests_t_client_SOURCES = tests/t_client.c tests/fake_session.h tests/fake_peer.c tests/fake_peer.h
+tests_t_list_SOURCES = tests/t_list.c tests/fake_session.h tests/fake_peer.c tests/fake_peer.h
 check_PROGRAMS += tests/helper_fake
 tests_helper_fake_SOURCES = tests/helper_fake.c tests/fake_peer.c tests/fake_peer.h
 tests_helper_fake_LDADD = -lpthread

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Helpers of t_arch.c that C cannot express: a call to a switch with known values in every
+ * Helpers of t_arch.c and t_frames.c that C cannot express: a call to a switch with known values in every
  * callee-saved register, and an entry function that sees the stack pointer it was given.
  */
 

@@ -33,7 +33,7 @@ void step_switch(struct usched_context *save, const struct usched_context *load,
 extern const char step_return[];
 const struct usched_context *step_entry(void *seen);
 
-/* step_arch.c: single-steps through the switch; a case of t_arch.c. */
+/* step_arch.c: single-steps through the switch; a case of t_frames.c. */
 void step_unwinds_at_every_instruction(void);
 
 #endif /* USCHED_TESTS_STEP_REGISTERS_H */

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two stacks must be switched so that nothing which the ABI promises to a caller is lost. The cases
- * below go through arch/context.h, arch/cpu.h and arch/sanitize.h as the core does.
- *
- * A party is whoever has a stack: a fiber, or the thread that runs the case (native). Fibers record
- * and main asserts, since a failed assertion is a longjmp to the main stack.
+ * Two stacks must be switched so that nothing which the ABI promises to a caller is lost, whatever
+ * thread goes on and whatever signals come. The cases below go through arch/context.h, arch/cpu.h and
+ * arch/sanitize.h as the core does.
  */
-#include <errno.h>
-#include <execinfo.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -16,41 +12,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
-#include <unwind.h>
 
 #include "arch/context.h"
 #include "arch/cpu.h"
 #include "arch/sanitize.h"
 #include "harness.h"
+#include "parties.h"
 #include "step_registers.h"
 
 enum {
-	STACK_BYTES = 64 * 1024,
 	RING = 16,
 	MILLION = 1000000,
 	STORM_SIGNALS = 1000,
 	/* The ucontext switch makes system calls, and emulators and sanitizers are slow. */
 	ROUNDS = USCHED_ARCH_GENERIC || USCHED_ASAN || USCHED_TSAN ? MILLION / 20 : MILLION,
 };
-
-struct party {
-	struct usched_context context;
-	struct usched_sanitize sanitize;
-	unsigned int stack_id;
-	char *stack;
-	void *data;
-};
-
-static void go(struct party *from, struct party *to)
-{
-	usched_sanitize_switch_begin(&from->sanitize, &to->sanitize);
-	usched_arch_switch(&from->context, &to->context);
-	usched_sanitize_switch_finish(&from->sanitize);
-}
 
 static void go_fp(struct party *from, struct party *to)
 {
@@ -59,51 +36,12 @@ static void go_fp(struct party *from, struct party *to)
 	usched_sanitize_switch_finish(&from->sanitize);
 }
 
-static _Noreturn void leave(struct party *to)
+static void this_process_can_be_switched(void)
 {
-	usched_sanitize_leave_begin(&to->sanitize);
-	usched_arch_leave(&to->context);
-}
-
-/* The first statement of every entry function. */
-static void arrive(struct party *self)
-{
-	usched_sanitize_switch_finish(&self->sanitize);
-}
-
-static void native(struct party *self)
-{
-	memset(self, 0, sizeof(*self));
-	usched_sanitize_init_native(&self->sanitize);
-}
-
-static void make(struct party *party, usched_arch_entry *entry, void *argument)
-{
-	memset(party, 0, sizeof(*party));
-	party->stack = aligned_alloc(64, STACK_BYTES);
-	if (party->stack == NULL)
-		abort();
-	party->stack_id = usched_sanitize_stack_register(party->stack, party->stack + STACK_BYTES);
-	usched_sanitize_init(&party->sanitize, party->stack, party->stack + STACK_BYTES);
-	usched_arch_context_init(&party->context, party->stack, party->stack + STACK_BYTES, entry,
-				 argument);
-}
-
-static void unmake(struct party *party)
-{
-	usched_sanitize_destroy(&party->sanitize);
-	usched_sanitize_stack_unregister(party->stack_id);
-	free(party->stack);
+	CU_ASSERT_EQUAL(usched_arch_check(), 0);
 }
 
 /* ---- two contexts ----------------------------------------------------------------------------- */
-
-struct pair {
-	struct party main, fiber;
-	void *seen_argument;
-	unsigned long count;
-	unsigned long limit;
-};
 
 static const struct usched_context *count_entry(void *argument)
 {
@@ -401,285 +339,6 @@ static void fp_control_is_shared_by_plain_contexts(void)
 	unmake(&fp.plain);
 }
 
-/* ---- first frame, start and leave ------------------------------------------------------------- */
-
-struct entered {
-	struct step_entry seen;		/* first: step_entry() writes it */
-	struct party main, fiber;
-};
-
-static void entered_then(struct step_entry *seen)
-{
-	struct entered *entered = (struct entered *)seen;
-
-	arrive(&entered->fiber);
-	leave(&entered->main);
-}
-
-/* The ABI: 16-byte alignment before the call; no frame pointer chain beyond the first frame. */
-static void entry_is_aligned(void)
-{
-#if STEP_REGISTERS > 0
-	for (unsigned int shift = 0; shift < 64; shift += 8) {
-		struct entered entered = { .seen = { .then = entered_then } };
-		char *top;
-
-		native(&entered.main);
-		make(&entered.fiber, step_entry, &entered);
-		top = entered.fiber.stack + STACK_BYTES - shift;
-		usched_arch_context_init(&entered.fiber.context, entered.fiber.stack, top,
-					 step_entry, &entered);
-		go(&entered.main, &entered.fiber);
-		CU_ASSERT_EQUAL(entered.seen.stack_pointer % 16, 0);
-		CU_ASSERT(entered.seen.stack_pointer <= (uintptr_t)top);
-#if !USCHED_ARCH_GENERIC
-		CU_ASSERT((uintptr_t)top - entered.seen.stack_pointer < 256);
-		CU_ASSERT_EQUAL(entered.seen.frame_pointer, 0);
-#endif
-		unmake(&entered.fiber);
-	}
-#else
-	USCHED_SKIP("cpu: no register helper for this CPU");
-#endif
-}
-
-struct runs {
-	struct party main, fiber;
-	struct usched_sanitize next;	/* of the fiber that takes the stack over */
-	struct usched_sanitize old;
-	unsigned int count;
-	unsigned int limit;
-	uintptr_t address[64];
-};
-
-static const struct usched_context *runs_entry(void *argument);
-
-/* Fills some stack, so that a new user of it finds something to trip over. */
-static __attribute__((noinline)) void runs_dirty(struct runs *runs)
-{
-	volatile char block[2048];
-
-	for (size_t i = 0; i < sizeof(block); i++)
-		block[i] = (char)(runs->count + i);
-	runs->address[runs->count] = (uintptr_t)block;
-}
-
-static const struct usched_context *runs_entry(void *argument)
-{
-	struct runs *runs = argument;
-	struct usched_sanitize old = runs->fiber.sanitize;
-
-	if (runs->count > 0) {
-		usched_sanitize_switch_finish(&runs->next);
-		old = runs->fiber.sanitize;
-		usched_sanitize_destroy(&old);
-		runs->fiber.sanitize = runs->next;
-	} else {
-		arrive(&runs->fiber);
-	}
-	runs_dirty(runs);
-	if (++runs->count == runs->limit)
-		leave(&runs->main);
-	usched_sanitize_init(&runs->next, runs->fiber.stack, runs->fiber.stack + STACK_BYTES);
-	usched_sanitize_leave_begin(&runs->next);
-	usched_arch_start(runs->fiber.stack, runs->fiber.stack + STACK_BYTES, runs_entry, runs);
-}
-
-/* One stack serves 64 fibers one after the other, each from its very top. */
-static void start_reuses_the_running_stack(void)
-{
-	struct runs runs = { .limit = 64 };
-
-	native(&runs.main);
-	make(&runs.fiber, runs_entry, &runs);
-	go(&runs.main, &runs.fiber);
-	CU_ASSERT_EQUAL(runs.count, 64);
-#if !USCHED_ASAN
-	for (unsigned int i = 2; i < runs.limit; i++)
-		CU_ASSERT_EQUAL(runs.address[i], runs.address[1]);
-#endif
-	unmake(&runs.fiber);
-}
-
-static struct pair other;
-
-static const struct usched_context *other_second(void *argument)
-{
-	struct party *self = argument;
-
-	arrive(self);
-	other.count += 10;
-	leave(&other.main);
-}
-
-static struct party other_target;
-
-static const struct usched_context *other_first(void *argument)
-{
-	(void)argument;
-	arrive(&other.fiber);
-	other.count += 1;
-	usched_sanitize_leave_begin(&other_target.sanitize);
-	usched_arch_start(other_target.stack, other_target.stack + STACK_BYTES, other_second,
-			  &other_target);
-}
-
-/* A finished fiber may also start the next one on another, unused stack. */
-static void start_takes_another_stack(void)
-{
-	memset(&other, 0, sizeof(other));
-	native(&other.main);
-	make(&other.fiber, other_first, NULL);
-	make(&other_target, other_second, NULL);
-	go(&other.main, &other.fiber);
-	CU_ASSERT_EQUAL(other.count, 11);
-	unmake(&other.fiber);
-	unmake(&other_target);
-}
-
-static const struct usched_context *ending_entry(void *argument)
-{
-	struct pair *pair = argument;
-
-	arrive(&pair->fiber);
-	pair->count++;
-	if (pair->count % 2)
-		go(&pair->fiber, &pair->main);
-	return &pair->main.context;
-}
-
-/* An entry function leaves by returning whom to continue, right away or after other switches. */
-static void an_entry_may_return_whom_to_continue(void)
-{
-	struct pair pair = { .count = 0 };
-
-	if (USCHED_ASAN || USCHED_TSAN)
-		USCHED_SKIP("sanitizer: it counts the return for the next stack");
-	native(&pair.main);
-	for (unsigned int i = 1; i <= 64; i++) {
-		make(&pair.fiber, ending_entry, &pair);
-		go(&pair.main, &pair.fiber);
-		CU_ASSERT_EQUAL(pair.count, i);
-		if (i % 2)
-			go(&pair.main, &pair.fiber);
-		unmake(&pair.fiber);
-	}
-}
-
-static const struct usched_context *returning_entry(void *argument)
-{
-	arrive(&((struct pair *)argument)->fiber);
-	return NULL;
-}
-
-/* An entry function that returns nobody stops the process there, and never runs on into nothing. */
-static void an_entry_that_returns_nobody_is_fatal(void)
-{
-	int status = 0;
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	CU_ASSERT_FATAL(pid >= 0);
-	if (pid == 0) {
-		static struct pair pair;
-		const struct rlimit none = { 0, 0 };
-
-		setrlimit(RLIMIT_CORE, &none);
-		signal(SIGILL, SIG_DFL);
-		signal(SIGTRAP, SIG_DFL);
-		signal(SIGABRT, SIG_DFL);
-		if (freopen("/dev/null", "w", stderr) == NULL)
-			_exit(2);
-		native(&pair.main);
-		make(&pair.fiber, returning_entry, &pair);
-		go(&pair.main, &pair.fiber);
-		_exit(1);
-	}
-	CU_ASSERT_EQUAL_FATAL(waitpid(pid, &status, 0), pid);
-	CU_ASSERT_FATAL(WIFSIGNALED(status));
-	CU_ASSERT(WTERMSIG(status) == SIGILL || WTERMSIG(status) == SIGTRAP ||
-		  WTERMSIG(status) == SIGABRT);
-}
-
-static void this_process_can_be_switched(void)
-{
-	CU_ASSERT_EQUAL(usched_arch_check(), 0);
-}
-
-/* ---- back-traces ------------------------------------------------------------------------------ */
-
-struct trace {
-	struct party main, fiber;
-	void *frame[64];
-	int frames;
-	unsigned int unwound;
-	uintptr_t last;
-	_Unwind_Reason_Code end;
-};
-
-static _Unwind_Reason_Code trace_frame(struct _Unwind_Context *context, void *argument)
-{
-	struct trace *trace = argument;
-
-	/* Some unwinders show the end itself as a frame with address 0. */
-	if (_Unwind_GetIP(context) != 0)
-		trace->last = _Unwind_GetIP(context);
-	return ++trace->unwound < 64 ? _URC_NO_REASON : _URC_NORMAL_STOP;
-}
-
-static __attribute__((noinline)) void trace_deep(struct trace *trace)
-{
-	trace->frames = backtrace(trace->frame, 64);
-	trace->end = _Unwind_Backtrace(trace_frame, trace);
-}
-
-static const struct usched_context *trace_entry(void *argument)
-{
-	struct trace *trace = argument;
-
-	arrive(&trace->fiber);
-	trace_deep(trace);
-	leave(&trace->main);
-}
-
-static const struct usched_context *trace_started(void *argument)
-{
-	struct trace *trace = argument;
-
-	arrive(&trace->fiber);
-	usched_sanitize_leave_begin(&trace->fiber.sanitize);
-	usched_arch_start(trace->fiber.stack, trace->fiber.stack + STACK_BYTES, trace_entry, trace);
-}
-
-static void check_trace(usched_arch_entry *entry)
-{
-	struct trace trace = { 0 };
-	bool inside = false;
-
-	native(&trace.main);
-	make(&trace.fiber, entry, &trace);
-	go(&trace.main, &trace.fiber);
-	CU_ASSERT(trace.frames >= 2 && trace.frames < 64);
-	CU_ASSERT_EQUAL(trace.end, _URC_END_OF_STACK);
-	CU_ASSERT(trace.unwound >= 2 && trace.unwound < 64);
-	/* Some frame is in trace_entry: it is a small function. */
-	for (int i = 0; i < trace.frames; i++)
-		inside |= (uintptr_t)trace.frame[i] - (uintptr_t)trace_entry < 512;
-	CU_ASSERT(inside);
-#if !USCHED_ARCH_GENERIC
-	CU_ASSERT(usched_arch_in_switch(trace.last));
-#endif
-	unmake(&trace.fiber);
-}
-
-/* An unwinder walks from inside a fiber to its first frame and says that this is the end. */
-static void back_traces_end_cleanly(void)
-{
-	check_trace(trace_entry);
-	check_trace(trace_started);
-}
-
 /* ---- the thread slot -------------------------------------------------------------------------- */
 
 USCHED_DECLARE_THREAD_SLOT(test_slot, struct party *);
@@ -879,26 +538,20 @@ static void what_a_switch_costs(void)
 	       bench_one(usched_arch_switch), bench_one(usched_arch_switch_fp));
 }
 
-static const struct usched_test tests[] = {
-	{ "this_process_can_be_switched", this_process_can_be_switched },
-	{ "a_million_round_trips", a_million_round_trips },
-	{ "a_ring_of_sixteen", a_ring_of_sixteen },
-	{ "registers_are_kept", registers_are_kept },
-	{ "fp_control_is_kept_apart", fp_control_is_kept_apart },
-	{ "fp_control_is_shared_by_plain_contexts", fp_control_is_shared_by_plain_contexts },
-	{ "entry_is_aligned", entry_is_aligned },
-	{ "start_reuses_the_running_stack", start_reuses_the_running_stack },
-	{ "start_takes_another_stack", start_takes_another_stack },
-	{ "an_entry_may_return_whom_to_continue", an_entry_may_return_whom_to_continue },
-	{ "an_entry_that_returns_nobody_is_fatal", an_entry_that_returns_nobody_is_fatal },
-	{ "back_traces_end_cleanly", back_traces_end_cleanly },
-	{ "unwinding_is_right_at_every_instruction", step_unwinds_at_every_instruction },
-	{ "the_thread_slot_follows_the_thread", the_thread_slot_follows_the_thread },
-	{ "a_signal_storm_harms_nothing", a_signal_storm_harms_nothing },
-	{ "what_a_switch_costs", what_a_switch_costs },
-};
-
 int main(void)
 {
+	static const struct usched_test tests[] = {
+		{ "this_process_can_be_switched", this_process_can_be_switched },
+		{ "a_million_round_trips", a_million_round_trips },
+		{ "a_ring_of_sixteen", a_ring_of_sixteen },
+		{ "registers_are_kept", registers_are_kept },
+		{ "fp_control_is_kept_apart", fp_control_is_kept_apart },
+		{ "fp_control_is_shared_by_plain_contexts",
+		  fp_control_is_shared_by_plain_contexts },
+		{ "the_thread_slot_follows_the_thread", the_thread_slot_follows_the_thread },
+		{ "a_signal_storm_harms_nothing", a_signal_storm_harms_nothing },
+		{ "what_a_switch_costs", what_a_switch_costs },
+	};
+
 	return usched_test_main("arch", tests, sizeof(tests) / sizeof(tests[0]));
 }

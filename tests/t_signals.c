@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tick's signal, when the program uses the same number: what is not a tick reaches the program's
- * action as the kernel would bring it there, ticks never do, and a handler that was replaced is told
- * of. Actions belong to the process, so each case sets its own and puts back what was there.
+ * The tick's signal, when the program has a handler for the same number: what is not a tick reaches it as
+ * the kernel would bring it there, ticks never do, and a handler that was replaced is told of. Actions
+ * belong to the process, so each case sets its own and puts back what was there.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -14,38 +13,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <usched/usched.h>
 
 #include "harness.h"
+#include "loop_and_sleeper.h"
 #include "preempt/tick.h"
 #include "runtime/runtime.h"
-
-#define SOON usched_after(UINT64_C(60000000000))
-
-enum { TURNS = 100 };
-
-static struct usched_runtime *start_with(enum usched_tick tick, uint64_t quantum_ns)
-{
-	struct usched_runtime_options options = USCHED_RUNTIME_OPTIONS_INIT;
-	struct usched_runtime *runtime = NULL;
-
-	options.workers = 1;
-	options.tick = tick;
-	options.quantum_ns = quantum_ns;
-	options.flags = USCHED_RUNTIME_EMBEDDED;
-	return usched_runtime_create(&runtime, &options) ? NULL : runtime;
-}
-
-static struct usched_runtime *start(enum usched_tick tick)
-{
-	return start_with(tick, 1000000);
-}
 
 /* stderr goes to a file from here on; hear() puts it back and returns what was said. */
 static FILE *heard;
@@ -85,26 +62,6 @@ static unsigned int times(const char *text, const char *word)
 	return count;
 }
 
-/* An endless loop and a sleeper on one worker: the sleeper comes and goes, and then ends both. */
-static _Atomic bool enough;
-
-static void *spin(void *argument)
-{
-	volatile uint64_t turns = 0;
-
-	while (!atomic_load_explicit(&enough, memory_order_relaxed))
-		turns++;
-	return argument;
-}
-
-static void *comes_and_goes(void *argument)
-{
-	for (unsigned int i = 0; i < TURNS; i++)
-		usched_sleep_until(usched_after(100000));
-	atomic_store(&enough, true);
-	return argument;
-}
-
 static void a_loop_and_a_sleeper(struct usched_runtime *runtime)
 {
 	usched_fiber_t loop, sleeper;
@@ -115,19 +72,6 @@ static void a_loop_and_a_sleeper(struct usched_runtime *runtime)
 	CU_ASSERT_EQUAL(usched_join(sleeper, NULL, SOON), 0);
 	atomic_store(&enough, true);
 	CU_ASSERT_EQUAL(usched_join(loop, NULL, SOON), 0);
-}
-
-static uint64_t handoffs(struct usched_runtime *runtime)
-{
-	uint64_t sum = 0;
-
-	for (uint32_t i = 0; i < runtime->scheduler.worker_count; i++) {
-		struct usched_worker_counters *counters = &runtime->scheduler.workers[i].counters;
-
-		sum += usched_decided(counters, USCHED_DECISION_DIRECT) +
-		       usched_decided(counters, USCHED_DECISION_SPARE);
-	}
-	return sum;
 }
 
 /* What the program's handlers were given. */
@@ -559,173 +503,6 @@ static void input_that_looks_like_a_tick_arrives(void)
 	}
 }
 
-/*
- * In children: signals whose default ends the process. 0: the child says that all went well.
- */
-static int in_child(int (*run)(void))
-{
-	pid_t child = fork();
-	int status = -1;
-
-	if (child == 0)
-		_exit(run());
-	while (waitpid(child, &status, 0) != child)
-		;
-	return status;
-}
-
-#define EXPECT(condition)							\
-	do {									\
-		if (!(condition)) {						\
-			fprintf(stderr, "child: %d: %s\n", __LINE__, #condition); \
-			return 1;						\
-		}								\
-	} while (0)
-
-static int runs_a_loop_and_a_sleeper(struct usched_runtime *runtime)
-{
-	usched_fiber_t loop, sleeper;
-
-	atomic_store(&enough, false);
-	EXPECT(usched_spawn(runtime, &loop, spin, NULL, NULL) == 0);
-	EXPECT(usched_spawn(runtime, &sleeper, comes_and_goes, NULL, NULL) == 0);
-	EXPECT(usched_join(sleeper, NULL, SOON) == 0);
-	EXPECT(usched_join(loop, NULL, SOON) == 0);
-	return 0;
-}
-
-/* Ticks of a number that would end the process, of each kind. */
-static int survives_its_ticks(void)
-{
-	setenv("USCHED_SIGNAL", "SIGUSR1", 1);
-	for (enum usched_tick tick = USCHED_TICK_AUTO; tick <= USCHED_TICK_TIMERFD; tick++) {
-		struct usched_runtime *runtime;
-
-		if (tick == USCHED_TICK_PERF)
-			continue;	/* AUTO's, where it works */
-		runtime = start(tick);
-		EXPECT(runtime);
-		EXPECT(runs_a_loop_and_a_sleeper(runtime) == 0);
-		EXPECT(usched_runtime_destroy(runtime, SOON) == 0);
-	}
-	return 0;
-}
-
-static void *hands_back(void *argument)
-{
-	return argument;
-}
-
-/* Ticks every 20 us, also while carriers begin and end; where a tick costs more than that, rarer. */
-static int survives_ends(void)
-{
-	struct usched_runtime_options options = USCHED_RUNTIME_OPTIONS_INIT;
-	bool is_slow = USCHED_ASAN || USCHED_TSAN || getenv("USCHED_EMULATOR");
-
-	setenv("USCHED_SIGNAL", "SIGUSR1", 1);
-	setenv("USCHED_QUANTUM_FLOOR_NS", "20000", 1);
-	options.quantum_ns = is_slow ? USCHED_QUANTUM_MIN_NS : 20000;
-	options.flags = USCHED_RUNTIME_EMBEDDED;
-	for (unsigned int i = 0; i < 40; i++) {
-		struct usched_runtime *runtime;
-
-		EXPECT(usched_runtime_create(&runtime, &options) == 0);
-		for (unsigned int j = 0; j < 20; j++)
-			EXPECT(usched_spawn(runtime, NULL, hands_back, NULL, NULL) == 0);
-		EXPECT(usched_runtime_destroy(runtime, SOON) == 0);
-	}
-	return 0;
-}
-
-static int is_killed_in_a_thread(void)
-{
-	setenv("USCHED_SIGNAL", "SIGUSR1", 1);
-	EXPECT(start(USCHED_TICK_AUTO));
-	kill(getpid(), SIGUSR1);
-	sleep(10);
-	return 1;
-}
-
-static void *kills(void *argument)
-{
-	raise(SIGUSR1);
-	return argument;
-}
-
-static int is_killed_in_a_fiber(void)
-{
-	struct usched_runtime *runtime;
-
-	setenv("USCHED_SIGNAL", "10", 1);
-	runtime = start(USCHED_TICK_AUTO);
-	EXPECT(runtime);
-	usched_spawn(runtime, NULL, kills, NULL, NULL);
-	sleep(10);
-	return 1;
-}
-
-static int ignores_what_it_ignored(void)
-{
-	struct sigaction action = { .sa_handler = SIG_IGN };
-	struct usched_runtime *runtime;
-
-	setenv("USCHED_SIGNAL", "SIGUSR1", 1);
-	EXPECT(sigaction(SIGUSR1, &action, NULL) == 0);
-	runtime = start(USCHED_TICK_AUTO);
-	EXPECT(runtime);
-	EXPECT(!(runtime->report_flags & USCHED_REPORT_SIGNAL_SHARED));
-	raise(SIGUSR1);
-	kill(getpid(), SIGUSR1);
-	EXPECT(runs_a_loop_and_a_sleeper(runtime) == 0);
-	EXPECT(usched_runtime_destroy(runtime, SOON) == 0);
-	return 0;
-}
-
-/* The kernel has no room for what a queued signal carries: the monitor's ticks must still be known. */
-static int ticks_without_information(void)
-{
-	struct rlimit none = { 0, 0 };
-	struct usched_runtime *runtime;
-
-	setenv("USCHED_SIGNAL", "SIGUSR1", 1);
-	EXPECT(setrlimit(RLIMIT_SIGPENDING, &none) == 0);
-	runtime = start(USCHED_TICK_TIMERFD);
-	EXPECT(runtime);
-	EXPECT(runs_a_loop_and_a_sleeper(runtime) == 0);
-	EXPECT(handoffs(runtime) > 0);
-	EXPECT(usched_runtime_destroy(runtime, SOON) == 0);
-	return 0;
-}
-
-static void ticks_never_meet_the_default(void)
-{
-	CU_ASSERT_EQUAL(in_child(survives_its_ticks), 0);
-	if (USCHED_TSAN)
-		USCHED_SKIP("tsan: hands over a tick late, to a thread that has blocked it since");
-	CU_ASSERT_EQUAL(in_child(survives_ends), 0);
-}
-
-static void a_default_that_ends_the_process_does(void)
-{
-	int status = in_child(is_killed_in_a_thread);
-
-	CU_ASSERT(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1);
-	status = in_child(is_killed_in_a_fiber);
-	CU_ASSERT(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1);
-}
-
-static void what_was_ignored_stays_ignored(void)
-{
-	CU_ASSERT_EQUAL(in_child(ignores_what_it_ignored), 0);
-}
-
-static void ticks_are_known_without_their_information(void)
-{
-	if (getenv("USCHED_EMULATOR"))
-		USCHED_SKIP("emulator: has limits of its own");
-	CU_ASSERT_EQUAL(in_child(ticks_without_information), 0);
-}
-
 int main(void)
 {
 	static const struct usched_test tests[] = {
@@ -738,11 +515,6 @@ int main(void)
 		{ "a_replaced_handler_is_told_of", a_replaced_handler_is_told_of },
 		{ "urgent_data_of_sockets_arrives", urgent_data_of_sockets_arrives },
 		{ "input_that_looks_like_a_tick_arrives", input_that_looks_like_a_tick_arrives },
-		{ "ticks_never_meet_the_default", ticks_never_meet_the_default },
-		{ "a_default_that_ends_the_process_does", a_default_that_ends_the_process_does },
-		{ "what_was_ignored_stays_ignored", what_was_ignored_stays_ignored },
-		{ "ticks_are_known_without_their_information",
-		  ticks_are_known_without_their_information },
 		{ "a_handler_above_ours_may_call_it", a_handler_above_ours_may_call_it },
 	};
 
