@@ -35,9 +35,9 @@ static void probe_daemon(struct ctl *ctl, struct ctl_probe *probe)
 	snprintf(probe->hint, sizeof(probe->hint), "%.159s", failure->hint);
 }
 
-/* Of one runtime; true: it was read, and was refused carriers. */
-static bool was_refused(struct ctl *ctl, const struct usched_client_entry *entry,
-			struct usched_client_info *info)
+/* Of a runtime that was refused carriers: why, and what it has. False: it could not be read. */
+static bool read_refusal(struct ctl *ctl, const struct usched_client_entry *entry,
+			 struct usched_client_info *info)
 {
 	struct usched_client_runtime *runtime;
 	struct usched_client_snapshot *snapshot;
@@ -51,7 +51,7 @@ static bool was_refused(struct ctl *ctl, const struct usched_client_entry *entry
 		usched_client_snapshot_close(snapshot);
 	}
 	usched_client_runtime_close(runtime);
-	return read && info->carriers_refused > 0;
+	return read;
 }
 
 /* Runtimes that wanted more carriers than they got. Those that do not answer, or belong to others,
@@ -70,7 +70,7 @@ static void put_refusals(struct ctl *ctl, json_t *array)
 		const char *why = "carriers_max is reached", *hint = "raise USCHED_CARRIERS_MAX";
 
 		usched_client_list_get(list, i, &entry);
-		if (!was_refused(ctl, &entry, &info))
+		if (!entry.carriers_refused || !read_refusal(ctl, &entry, &info))
 			continue;
 		if (info.carriers_error) {
 			why = strerror((int)info.carriers_error);

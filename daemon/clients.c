@@ -327,6 +327,8 @@ static void read_report(struct client *client)
 	if (pread(client->report.descriptor, &copy, sizeof(copy), 0) != (ssize_t)sizeof(copy))
 		return;
 	client->demand = copy.demand_cpus < client->workers ? copy.demand_cpus : client->workers;
+	client->carriers_refused = copy.carriers_refused < UINT32_MAX ? (uint32_t)copy.carriers_refused :
+				   UINT32_MAX;
 	client->quantum_floor_ns = copy.quantum_floor_ns < USCHED_QUANTUM_MAX_NS ?
 				   copy.quantum_floor_ns : 0;
 	if (client->leave_generation && copy.grant_acked >= client->leave_generation) {

@@ -62,6 +62,7 @@ struct client {
 	uint64_t tunables[USCHED_TUNABLES];	/* in G now			*/
 	uint64_t quantum_floor_ns;
 	uint32_t demand;
+	uint32_t carriers_refused;	/* for observers			*/
 	uint32_t low_passes;
 	uint64_t late;			/* CPUs not given back in time		*/
 	uint64_t window_ns;		/* since when messages are counted	*/

@@ -93,6 +93,7 @@ static int reply_list(struct daemon *daemon, struct observer *observer, uint32_t
 		reply.list_entry.demand_cpus = client->demand;
 		reply.list_entry.quantum_ns = client->tunables[USCHED_TUNABLE_QUANTUM];
 		reply.list_entry.since_ns = client->since_ns;
+		reply.list_entry.carriers_refused = client->carriers_refused;
 		memcpy(reply.list_entry.cpus, client->granted, sizeof(client->granted));
 		error = usched_message_send(observer->socket, &reply, NULL, 0);
 	}

@@ -369,6 +369,7 @@ static void answer_list(int socket, struct fake_peer *peer, const struct usched_
 		entry.granted_cpus = 2;
 		entry.demand_cpus = 1;
 		entry.quantum_ns = 500000;
+		entry.carriers_refused = 7;
 		answer(socket, peer, request, &entry.header, USCHED_MESSAGE_LIST_ENTRY,
 		       sizeof(entry), NULL, 0);
 	}

@@ -256,6 +256,20 @@ static int set(union usched_message_any *message, const char *key, uint64_t valu
 	return message->header.type == USCHED_MESSAGE_ERROR ? message->error.error : 0;
 }
 
+/* All passes of the policy that began after this call include what happened before it: the first may
+   have been under way, the second was not. */
+static int two_passes(void)
+{
+	uint64_t first = status().passes;
+
+	for (uint64_t limit_ns = usched_clock_now_ns() + LIMIT_NS; usched_clock_now_ns() < limit_ns;
+	     usleep(2000)) {
+		if (status().passes >= first + 2)
+			return 1;
+	}
+	return 0;
+}
+
 static void observers_list_open_and_set(void)
 {
 	uint32_t pid = (uint32_t)getpid();
@@ -270,6 +284,9 @@ static void observers_list_open_and_set(void)
 	CU_ASSERT_EQUAL(status().runtimes, 1);
 	CU_ASSERT_EQUAL(status().epoch, runtime.welcome.epoch);
 	CU_ASSERT_EQUAL(status().policy_period_ns, 10000000);
+	__atomic_store_n(&usched_segment_report(&runtime.pair.report)->carriers_refused, UINT64_MAX,
+			 __ATOMIC_RELAXED);
+	CU_ASSERT_TRUE(two_passes());
 
 	socket = connect_to("control.sock");
 	usched_message_init(&message, USCHED_MESSAGE_LIST, 77);
@@ -280,6 +297,7 @@ static void observers_list_open_and_set(void)
 	CU_ASSERT_EQUAL(message.list_entry.uid, getuid());
 	CU_ASSERT_STRING_EQUAL(message.list_entry.name, "listed");
 	CU_ASSERT_EQUAL(message.list_entry.granted_cpus, 1);
+	CU_ASSERT_EQUAL(message.list_entry.carriers_refused, UINT32_MAX);
 	CU_ASSERT_EQUAL_FATAL(receive(socket, &message, NULL, NULL), 0);
 	CU_ASSERT_EQUAL(message.header.type, USCHED_MESSAGE_LIST_END);
 	CU_ASSERT_EQUAL(message.header.serial, 77);

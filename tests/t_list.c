@@ -83,6 +83,7 @@ static void a_second_runtime_has_its_number_everywhere(void)
 	daemon.listed_pid = (uint32_t)getpid();
 	daemon.listed_number = 2;
 	second.pairs[0].report->attachment = USCHED_ATTACHMENT_DAEMON;
+	peer.pairs[0].report->carriers_refused = 5;
 
 	/* The one that the daemon lists is taken from there, the other one from its socket. */
 	CU_ASSERT_EQUAL_FATAL(usched_client_list_open(client, &list), 0);
@@ -94,6 +95,7 @@ static void a_second_runtime_has_its_number_everywhere(void)
 		CU_ASSERT_STRING_EQUAL(entry.name, seen == 1 ? "fake" : "listed");
 		CU_ASSERT_EQUAL(entry.attachment, seen == 1 ? USCHED_CLIENT_EMBEDDED :
 				USCHED_CLIENT_ATTACHED);
+		CU_ASSERT_EQUAL(entry.carriers_refused, seen == 1 ? 5 : 7);
 	}
 	CU_ASSERT_EQUAL(seen, 2);
 	usched_client_list_close(list);

@@ -88,6 +88,7 @@ static void the_layout_is_the_one_of_version_1(void)
 	AT(usched_message_hello, number, 432);
 	AT(usched_message_target, number, 20);
 	AT(usched_message_list_entry, number, 200);
+	AT(usched_message_list_entry, carriers_refused, 204);
 	AT(usched_message_set, dry_run, 20);
 	AT(usched_message_set, number, 22);
 	AT(usched_message_set, key, 24);

@@ -172,6 +172,7 @@ struct usched_client_entry {
 	uint64_t quantum_ns;		/* 0: off; or USCHED_QUANTUM_AUTO		*/
 	uint64_t since_ns;		/* CLOCK_MONOTONIC of its start, or of its
 					   attachment					*/
+	uint64_t carriers_refused;	/* wished, but a limit was reached; info says which */
 };
 
 /**

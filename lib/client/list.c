@@ -107,6 +107,7 @@ static int from_daemon(struct usched_client *client, struct usched_client_list *
 		entry->demand_cpus = said->demand_cpus;
 		entry->quantum_ns = said->quantum_ns;
 		entry->since_ns = said->since_ns;
+		entry->carriers_refused = said->carriers_refused;
 		result = usched_exchange_receive(&exchange, USCHED_MESSAGE_LIST_ENTRY,
 						 USCHED_MESSAGE_LIST_END, 0);
 		if (!result && exchange.answer.message.header.type == USCHED_MESSAGE_ERROR) {
@@ -137,6 +138,7 @@ static void fill(struct usched_client_entry *entry, const struct usched_client_i
 			    info->quantum_wanted_ns == USCHED_QUANTUM_AUTO ?
 			    USCHED_QUANTUM_AUTO : info->quantum_ns;
 	entry->since_ns = info->start_time_ns;
+	entry->carriers_refused = info->carriers_refused;
 }
 
 /* One runtime by its own socket. Positive: it was silent until the deadline, and may be asked again. */

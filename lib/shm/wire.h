@@ -115,7 +115,7 @@ struct usched_message_list_entry {
 	uint64_t since_ns;		/* CLOCK_MONOTONIC of its HELLO		*/
 	uint64_t cpus[USCHED_CPU_WORDS];
 	uint32_t number;		/* of the runtime in its process, from 1 */
-	uint32_t pad;
+	uint32_t carriers_refused;	/* as in its report, or UINT32_MAX	*/
 };
 
 struct usched_message_set {
