@@ -42,7 +42,8 @@ const struct ctl_verb ctl_verbs[] = {
 	  "  budget=NUMBER|off         library calls without a wait before a fiber yields",
 	  CTL_TAKES_DRY_RUN, 2, 1 + CTL_SETTINGS_MAX, ctl_verb_set },
 	{ "doctor", "", "which mechanisms this kernel and container give",
-	  "Tries each one, and says what to do to get the rest.",
+	  "Tries each one, with the rights and limits that it has itself, and says what to do to get\n"
+	  "the rest. Then it names the runtimes that were refused kernel threads, and why.",
 	  0, 0, 0, ctl_verb_doctor },
 	{ "version", "", "versions of this program and of the daemon",
 	  "A missing daemon is no error here.",

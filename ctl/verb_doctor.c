@@ -25,8 +25,8 @@ static void probe_daemon(struct ctl *ctl, struct ctl_probe *probe)
 
 	if (!usched_client_daemon_status(ctl->client, &status)) {
 		probe->verdict = CTL_WORKS;
-		snprintf(probe->detail, sizeof(probe->detail), "uschedd %s, process %u, %u runtimes",
-			 status.version, status.pid, status.runtimes);
+		snprintf(probe->detail, sizeof(probe->detail), "uschedd %s, process %u, %u runtime%s",
+			 status.version, status.pid, status.runtimes, status.runtimes == 1 ? "" : "s");
 		return;
 	}
 	failure = usched_client_failure(ctl->client);

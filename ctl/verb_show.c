@@ -288,8 +288,9 @@ static void put_text(const struct usched_client_snapshot *snapshot,
 	put("pid", number(info->pid), "runtime number %u of this process", info->number);
 	put("name", info->name, "uid %u", info->uid);
 	put("age", ctl_age(info->start_time_ns, info->read_ns).text, "since the runtime was created");
-	put("attachment", attachment ? attachment : "-", "%s; moved %llu times",
-	    attachment_meaning(info), (unsigned long long)info->session_changes);
+	put("attachment", attachment ? attachment : "-", "%s; moved %llu time%s",
+	    attachment_meaning(info), (unsigned long long)info->session_changes,
+	    info->session_changes == 1 ? "" : "s");
 	put_tick(info);
 	put_quantum(snapshot, info);
 	if (info->grant_known)
