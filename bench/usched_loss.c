@@ -45,16 +45,18 @@ struct mode {
 	enum usched_preempt preempt;
 	uint64_t done[LOOPS];	/* steps of each loop, in all slices	*/
 	uint64_t cpu_ns;	/* in all slices			*/
+	unsigned int slices;
+	unsigned int moved;	/* slices whose fibers did not end each on a thread of its own */
 };
 
 static struct mode modes[] = {
-	{ "off", FIBERS, false, USCHED_PREEMPT_HANDOFF, { 0 }, 0 },
-	{ "handoff", FIBERS, true, USCHED_PREEMPT_HANDOFF, { 0 }, 0 },
+	{ "off", FIBERS, false, USCHED_PREEMPT_HANDOFF, { 0 }, 0, 0, 0 },
+	{ "handoff", FIBERS, true, USCHED_PREEMPT_HANDOFF, { 0 }, 0, 0, 0 },
 #ifdef USCHED_HAS_PREEMPT_YIELD
-	{ "yield", FIBERS, true, USCHED_PREEMPT_YIELD, { 0 }, 0 },
+	{ "yield", FIBERS, true, USCHED_PREEMPT_YIELD, { 0 }, 0, 0, 0 },
 #endif
-	{ "plain", THREAD, false, USCHED_PREEMPT_HANDOFF, { 0 }, 0 },
-	{ "empty-handler", THREAD, true, USCHED_PREEMPT_HANDOFF, { 0 }, 0 },
+	{ "plain", THREAD, false, USCHED_PREEMPT_HANDOFF, { 0 }, 0, 0, 0 },
+	{ "empty-handler", THREAD, true, USCHED_PREEMPT_HANDOFF, { 0 }, 0, 0, 0 },
 };
 
 enum { MODE_COUNT = sizeof(modes) / sizeof(modes[0]) };
@@ -69,11 +71,12 @@ struct work {
 	uint64_t steps;
 	uint64_t ended_ns;
 	uint64_t state;
+	long thread;		/* on which it ended			*/
 };
 
 static struct work works[LOOPS];
 
-static void *compute(void *argument)
+USCHED_MIGRATABLE static void *compute(void *argument)
 {
 	struct work *work = argument;
 	uint64_t state = work->state, steps = 0, now;
@@ -90,6 +93,7 @@ static void *compute(void *argument)
 	work->state = state;
 	work->steps = steps;
 	work->ended_ns = now;
+	work->thread = syscall(SYS_gettid);
 	return NULL;
 }
 
@@ -234,6 +238,9 @@ static struct slice run_slice(struct mode *mode)
 	}
 	cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
 	mode->cpu_ns += cpu;
+	mode->slices++;
+	mode->moved += works[0].thread == works[1].thread || works[1].thread == works[2].thread ||
+		       works[0].thread == works[2].thread;
 	slice.speed = (double)steps / (double)(ended - began);
 	slice.thrift = (double)steps / (double)cpu;
 	return slice;
@@ -249,6 +256,10 @@ static void check(const struct mode *mode)
 		return;
 	if (mode->kind == THREAD && (uint64_t)ticks < mode->cpu_ns / quantum_ns / 4)
 		fail("the ticks of the empty handler did not come");
+	/* Else it would be measured as a hand-off: its code is not declared, say. */
+	if (mode->kind == FIBERS && mode->preempt != USCHED_PREEMPT_HANDOFF &&
+	    mode->moved < mode->slices / 2)
+		fail("the fibers were handed off, and not switched");
 	for (unsigned int i = 0; i < LOOPS; i++) {
 		if (mode->done[i] < (mode->done[0] + mode->done[1] + mode->done[2]) / 10)
 			fail("the loops did not take turns");
@@ -349,6 +360,8 @@ int main(int argc, char *argv[])
 	options.workers = 1;
 	options.quantum_ns = quantum_ns;
 	options.flags = USCHED_RUNTIME_EMBEDDED;
+	if (USCHED_CODE_ADD())
+		fail("the code cannot be declared");
 	if (usched_runtime_create(&runtime, &options))
 		fail("no runtime");
 	for (int i = 0; i < used; i++)
