@@ -88,7 +88,8 @@ struct usched_fiber {
 	_Atomic uint8_t mode;			/* enum usched_preempt; fixed, relaxed: the monitor */
 	_Atomic uint8_t priority;		/* enum usched_priority; may look at a new owner's */
 	uint8_t stack_class;			/* enum usched_stack			*/
-	uint32_t stack_slot;			/* meaningful once it ran		*/
+	bool has_stack;				/* a slot and a reservation; see birth.c */
+	uint32_t stack_slot;			/* meaningful with has_stack		*/
 	uint32_t index;				/* in the table; fixed			*/
 	_Atomic uint32_t worker_cpu;		/* last; relaxed: for observers		*/
 	_Atomic uint64_t quantum_ns;		/* its own; USCHED_QUANTUM_DEFAULT: its class's.

@@ -150,6 +150,30 @@ static struct usched_fiber *pick_aged(struct usched_worker *worker)
 }
 
 /* As usched_pick_from(), but of the inboxes only now and then. */
+static inline bool inbox_is_due(struct usched_worker *worker)
+{
+	if (atomic_load_explicit(&worker->counters.dispatches, memory_order_relaxed) % INBOX_EVERY &&
+	    !atomic_load_explicit(&worker->pool->urgent, memory_order_relaxed))
+		return false;
+	atomic_store_explicit(&worker->pool->urgent, false, memory_order_relaxed);
+	return true;
+}
+
+/* The fiber woken last has had its turns: as if it were queued behind all that are fresh, and one picked. */
+__attribute__((noinline))
+static struct usched_fiber *pick_after_streak(struct usched_worker *worker, struct usched_fiber *fiber,
+					      enum usched_priority least)
+{
+	if (worker->fresh_streak < FRESH_STREAK && least != USCHED_PRIORITY_HIGH &&
+	    usched_ring_length(&worker->rings[USCHED_RING_HIGH]) == 0 &&
+	    usched_ring_length(&worker->rings[USCHED_RING_FRESH]) == 0) {
+		worker->fresh_streak++;
+		return fiber;
+	}
+	usched_queue(worker, fiber, USCHED_RING_FRESH);
+	return pick_ring(worker, least);
+}
+
 static struct usched_fiber *pick_own(struct usched_worker *worker, enum usched_priority least)
 {
 	struct usched_fiber *fiber;
@@ -162,23 +186,14 @@ static struct usched_fiber *pick_own(struct usched_worker *worker, enum usched_p
 			return fiber;
 	}
 	fiber = usched_swap_next(worker, NULL);
-	if (fiber) {
-		if (++worker->next_streak <= NEXT_STREAK && least != USCHED_PRIORITY_HIGH)
-			return fiber;
-		usched_queue(worker, fiber, USCHED_RING_FRESH);
-	}
+	if (fiber && ++worker->next_streak <= NEXT_STREAK && least != USCHED_PRIORITY_HIGH)
+		return fiber;
 	worker->next_streak = 0;
-	if (atomic_load_explicit(&worker->counters.dispatches, memory_order_relaxed) %
-	    INBOX_EVERY == 0 ||
-	    atomic_load_explicit(&worker->pool->urgent, memory_order_relaxed)) {
-		atomic_store_explicit(&worker->pool->urgent, false, memory_order_relaxed);
+	if (inbox_is_due(worker))
 		take_inboxes(worker);
-	}
-	return pick_ring(worker, least);
+	return fiber ? pick_after_streak(worker, fiber, least) : pick_ring(worker, least);
 }
 
-/* What the own queues did not have. */
-__attribute__((noinline))
 static struct usched_fiber *pick_inbox(struct usched_worker *worker, enum usched_priority least)
 {
 	return take_inboxes(worker) ? pick_ring(worker, least) : NULL;
@@ -306,7 +321,8 @@ static void make_current(struct usched_carrier *carrier, struct usched_worker *w
 			 struct usched_fiber *fiber)
 {
 	if (atomic_load_explicit(&fiber->state, memory_order_relaxed) == USCHED_FIBER_NEW) {
-		usched_stack_attach(worker, fiber);
+		if (!fiber->has_stack)
+			usched_stack_attach(worker, fiber);
 		usched_sanitize_init(&fiber->sanitize, fiber->stack_low, fiber->stack_top);
 		usched_arch_context_init(&fiber->context, fiber->stack_low, fiber->stack_top,
 					 usched_fiber_main, fiber);
@@ -328,20 +344,19 @@ static bool claim_joiner_locked(struct usched_fiber *fiber, struct usched_claime
 }
 
 __attribute__((noinline))
-static void retire(struct usched_carrier *carrier, struct usched_fiber *fiber, bool keep_stack)
+static void retire(struct usched_carrier *carrier, struct usched_fiber *fiber)
 {
 	struct usched_scheduler *scheduler = carrier->scheduler;
 	struct usched_worker *worker = usched_owned(carrier);
 	struct usched_claimed claimed = { NULL, NULL };
-	bool detached = false;
+	/* Neither is ever left, and TOLD is set by this thread alone, see joiner_to_run(). */
+	bool told = usched_fiber_join_state(fiber) == USCHED_JOIN_TOLD;
+	bool detached = usched_fiber_join_state(fiber) == USCHED_JOIN_DETACHED;
 
 	usched_sanitize_destroy(&fiber->sanitize);
-	if (!keep_stack)
-		usched_stack_detach(worker, fiber);
-	usched_stack_unreserve(worker, fiber);
+	usched_stack_retire(worker, fiber, told || detached);
 
-	/* TOLD is set by this thread alone, see joiner_to_run(). */
-	if (usched_fiber_join_state(fiber) != USCHED_JOIN_TOLD) {
+	if (!told) {
 		usched_spinlock_lock(&fiber->lock);
 		usched_fiber_set_state(fiber, USCHED_FIBER_DONE);
 		detached = usched_fiber_join_state(fiber) == USCHED_JOIN_DETACHED;
@@ -414,7 +429,7 @@ static inline void complete(struct usched_carrier *carrier)
 		if (deadline_ns != USCHED_FOREVER)
 			usched_timers_arm(&usched_owned(carrier)->timers, left, deadline_ns);
 	} else if (after == USCHED_AFTER_EXIT) {
-		retire(carrier, left, false);
+		retire(carrier, left);
 	}
 }
 
@@ -619,6 +634,23 @@ USCHED_SANITIZE_INLINE const struct usched_context *end_at(const struct usched_c
 #endif
 }
 
+/* Whoever of the two has none gets one, and the other way round. */
+static void swap_stacks(struct usched_fiber *ended, struct usched_fiber *next)
+{
+	struct { void *low, *top; uint32_t slot; bool has; } kept = {
+		next->stack_low, next->stack_top, next->stack_slot, next->has_stack,
+	};
+
+	next->stack_low = ended->stack_low;
+	next->stack_top = ended->stack_top;
+	next->stack_slot = ended->stack_slot;
+	next->has_stack = true;
+	ended->stack_low = kept.low;
+	ended->stack_top = kept.top;
+	ended->stack_slot = kept.slot;
+	ended->has_stack = kept.has;
+}
+
 const struct usched_context *usched_fiber_main(void *argument)
 {
 	struct usched_fiber *fiber = argument;
@@ -644,12 +676,10 @@ const struct usched_context *usched_fiber_main(void *argument)
 	    next->stack_class == fiber->stack_class &&
 	    atomic_load_explicit(&next->state, memory_order_relaxed) == USCHED_FIBER_NEW) {
 		/* The warm stack goes to the next new fiber; nothing on it is needed any more. */
-		next->stack_slot = fiber->stack_slot;
-		next->stack_low = fiber->stack_low;
-		next->stack_top = fiber->stack_top;
+		swap_stacks(fiber, next);
 		bring_exceptions(carrier, next);
 		usched_begin_slice(carrier, worker, next);
-		retire(carrier, fiber, true);
+		retire(carrier, fiber);
 		usched_arch_start(next->stack_low, next->stack_top, usched_fiber_main, next);
 	}
 #endif

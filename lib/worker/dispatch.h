@@ -317,10 +317,10 @@ void usched_fiber_free(struct usched_scheduler *scheduler, struct usched_carrier
 /** usched_stack_attach() - a new fiber gets its stack; cannot fail, it was reserved */
 void usched_stack_attach(struct usched_worker *worker, struct usched_fiber *fiber);
 
-/** usched_stack_detach() - a finished fiber's stack, seen from another stack */
-void usched_stack_detach(struct usched_worker *worker, struct usched_fiber *fiber);
-
-/** usched_stack_unreserve() - the reservation of a finished fiber is over */
-void usched_stack_unreserve(struct usched_worker *worker, struct usched_fiber *fiber);
+/**
+ * usched_stack_retire() - a finished fiber's stack, seen from another stack
+ * @freed_at_once:	usched_fiber_free() follows, in this thread: it may be kept
+ */
+void usched_stack_retire(struct usched_worker *worker, struct usched_fiber *fiber, bool freed_at_once);
 
 #endif /* USCHED_WORKER_DISPATCH_H */
