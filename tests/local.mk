@@ -63,7 +63,7 @@ tests_t_model_SOURCES = tests/t_model.c tests/model/model.h tests/model/memory.c
 	tests/model/carrier.c tests/model/user.c tests/model/pick.c tests/model/tick.c \
 	tests/model/idle.c tests/model/monitor.c tests/model/outside.c \
 	tests/model/words.c tests/model/checks.c tests/model/steps.h tests/model/weak.h \
-	tests/model/queues.h tests/model/ring.c \
+	tests/model/queues.h tests/model/part.h tests/model/ring.c \
 	tests/model/spares.c tests/model/dismiss.c tests/model/inbox.c tests/model/pairs.c
 
 # L6 sync

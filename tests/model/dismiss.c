@@ -5,8 +5,7 @@
  * opens another tick. Two visitors come by way of a worker that the carrier once had, at any time, and
  * use the tick of a carrier that they could hold. The monitor tries twice; what is held then goes on.
  */
-#include <stdio.h>
-
+#include "part.h"
 #include "queues.h"
 
 enum { VISITORS = 2 };
@@ -25,16 +24,6 @@ enum { TRIES };			/* variables */
 enum { IS_OPEN, STAYS };	/* notes */
 enum { TRIES_MAX = 2 };
 
-static bool without(const struct model *model, unsigned int weak)
-{
-	return model->weakened == weak;
-}
-
-static enum model_order order(const struct model *model, unsigned int whole, unsigned int weak)
-{
-	return without(model, weak) ? MODEL_RELAXED : whole;
-}
-
 static void begin(struct model *model)
 {
 	model->state.now[READY] = 1;
@@ -42,12 +31,6 @@ static void begin(struct model *model)
 	model->state.threads[MONITOR].at = CLEAR;
 	model->state.threads[THREAD].at = WAIT;
 	model->state.threads[NEXT_THREAD].at = COME;
-}
-
-static void end(struct model *model)
-{
-	model_self(model)->at = OVER;
-	model_end_thread(model);
 }
 
 static unsigned int add(unsigned int value, unsigned int argument)
@@ -61,7 +44,7 @@ static bool change_holds(struct model *model, unsigned int by, enum model_order 
 	unsigned int seen = 0;
 
 	return model_change(model, HOLDS, &seen, add, by, how,
-			    without(model, DISMISS_WITHOUT_COUNT)) != MODEL_HALF;
+			    part_without(model, DISMISS_WITHOUT_COUNT)) != MODEL_HALF;
 }
 
 /* usched_carrier_hold(), usched_carrier_let_go() */
@@ -75,13 +58,12 @@ static void visit(struct model *model)
 			self->at = FENCE;
 		break;
 	case FENCE:
-		if (!without(model, DISMISS_WITHOUT_HOLD_FENCE))
-			model_fence(model);
+		part_fence(model, DISMISS_WITHOUT_HOLD_FENCE);
 		self->at = LOOK;
 		break;
 	case LOOK:
-		self->at = model_load(model, READY, order(model, MODEL_ACQUIRE,
-				      DISMISS_WITHOUT_READY_ACQUIRE)) ? USE : NOTHING;
+		self->at = model_load(model, READY, part_acquire(model, DISMISS_WITHOUT_READY_ACQUIRE)) ?
+			   USE : NOTHING;
 		break;
 	case USE:
 		model_touch(model, TICK + model->self);
@@ -90,13 +72,12 @@ static void visit(struct model *model)
 		self->at = LET_GO;
 		break;
 	case LET_GO:
-		if (change_holds(model, 0xff, order(model, MODEL_RELEASE,
-						    DISMISS_WITHOUT_LET_GO_RELEASE)))
-			end(model);
+		if (change_holds(model, 0xff, part_release(model, DISMISS_WITHOUT_LET_GO_RELEASE)))
+			part_end(model, OVER);
 		break;
 	default:
 		if (change_holds(model, 0xff, MODEL_RELAXED))
-			end(model);
+			part_end(model, OVER);
 		break;
 	}
 }
@@ -112,22 +93,21 @@ static void dismiss(struct model *model)
 		self->at = LOOK_AT_HOLDS;
 		break;
 	case LOOK_AT_HOLDS:
-		if (!without(model, DISMISS_WITHOUT_FENCE))
-			model_fence(model);
-		self->at = model_load(model, HOLDS, order(model, MODEL_ACQUIRE,
-				      DISMISS_WITHOUT_HOLDS_ACQUIRE)) ? PUT_BACK : GIVE;
+		part_fence(model, DISMISS_WITHOUT_FENCE);
+		self->at = model_load(model, HOLDS, part_acquire(model, DISMISS_WITHOUT_HOLDS_ACQUIRE)) ?
+			   PUT_BACK : GIVE;
 		break;
 	case PUT_BACK:
 		model_store(model, READY, 1, MODEL_RELEASE);
 		self->at = CLEAR;
 		if (++self->variables[TRIES] == TRIES_MAX) {
 			model->state.notes[STAYS] = 1;
-			end(model);
+			part_end(model, OVER);
 		}
 		break;
 	default:
 		model_store(model, GO, 1, MODEL_RELEASE);	/* [P3] */
-		end(model);
+		part_end(model, OVER);
 		break;
 	}
 }
@@ -156,15 +136,13 @@ static bool live(struct model *model)
 		self->at = VACATE;
 		break;
 	case VACATE:
-		model_store(model, VACATED, 1, order(model, MODEL_RELEASE,
-						     DISMISS_WITHOUT_VACATE_RELEASE));
-		end(model);
+		model_store(model, VACATED, 1, part_release(model, DISMISS_WITHOUT_VACATE_RELEASE));
+		part_end(model, OVER);
 		break;
 	case COME:
 		if (!model->state.now[VACATED])
 			return false;
-		model_await(model, VACATED, order(model, MODEL_ACQUIRE,
-						  DISMISS_WITHOUT_VACATE_ACQUIRE));
+		model_await(model, VACATED, part_acquire(model, DISMISS_WITHOUT_VACATE_ACQUIRE));
 		self->at = OPEN;
 		break;
 	case OPEN:
@@ -172,9 +150,8 @@ static bool live(struct model *model)
 		self->at = SET_READY;
 		break;
 	default:
-		model_store(model, READY, 1, order(model, MODEL_RELEASE,
-						   DISMISS_WITHOUT_READY_RELEASE));
-		end(model);
+		model_store(model, READY, 1, part_release(model, DISMISS_WITHOUT_READY_RELEASE));
+		part_end(model, OVER);
 		break;
 	}
 	return true;
@@ -227,25 +204,6 @@ static void tell_word(unsigned int word, char *text, size_t bytes)
 	snprintf(text, bytes, "%s", names[word]);
 }
 
-static void tell_value(unsigned int word, unsigned int value, char *text, size_t bytes)
-{
-	(void)word;
-	snprintf(text, bytes, "%u", value);
-}
-
-const struct model_machine dismiss_machine = {
-	.name = "dismiss",
-	.threads = THREADS,
-	.actors = THREADS,
-	.words = WORDS,
-	.carrying = TICK,
-	.remembering = TICK,
-	.notes = 2,
-	.reads = { UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX },
-	.begin = begin,
-	.step = step,
-	.is_over = is_over,
-	.tell_actor = tell_actor,
-	.tell_word = tell_word,
-	.tell_value = tell_value,
-};
+PART_MACHINE(dismiss, .actors = THREADS, .carrying = TICK, .remembering = TICK, .notes = 2,
+	     .begin = begin, .tell_value = part_tell_number,
+	     .step = step, .is_over = is_over);

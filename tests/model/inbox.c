@@ -6,8 +6,7 @@
  * An adder writes its fiber, and before that something that no pointer leads to: what a program does
  * before it spawns. The consumer looks at both.
  */
-#include <stdio.h>
-
+#include "part.h"
 #include "queues.h"
 
 /* LINKS + 0 is the head's; a link holds the number of the next fiber, the tail that of the last. */
@@ -24,32 +23,14 @@ enum { NODE, NEXT, OLD, TURN };		/* variables; fibers are numbered from 1 */
 
 static const unsigned int turns[THREADS] = { 2, 1, 2, 1 };
 
-static bool without(const struct model *model, unsigned int weak)
-{
-	return model->weakened == weak;
-}
-
-static void begin(struct model *model)
-{
-	(void)model;
-}
-
 static void end_turn(struct model *model)
 {
 	struct model_thread *self = model_self(model);
 
 	self->variables[NODE] = self->variables[NEXT] = self->variables[OLD] = 0;
 	self->at = START;
-	if (++self->variables[TURN] == turns[model->self]) {
-		self->at = OVER;
-		model_end_thread(model);
-	}
-}
-
-static unsigned int replace(unsigned int old, unsigned int new)
-{
-	(void)old;
-	return new;
+	if (++self->variables[TURN] == turns[model->self])
+		part_end(model, OVER);
 }
 
 /* cds_wfcq_enqueue(): its exchange is a full barrier, which the store after it passes on. */
@@ -66,8 +47,8 @@ static void add(struct model *model)
 		self->at = ADD_EXCHANGE;
 		break;
 	case ADD_EXCHANGE:
-		if (model_change(model, TAIL, &old, replace, fiber, MODEL_ACQ_REL,
-				 without(model, INBOX_WITHOUT_EXCHANGE)) == MODEL_HALF)
+		if (model_change(model, TAIL, &old, part_replace, fiber, MODEL_ACQ_REL,
+				 part_without(model, INBOX_WITHOUT_EXCHANGE)) == MODEL_HALF)
 			break;
 		self->variables[OLD] = (uint8_t)old;
 		self->at = ADD_LINK;
@@ -137,7 +118,7 @@ static void dequeue(struct model *model)
 		if (!self->half)
 			model_fence(model);		/* liburcu's CAS is a full barrier */
 		switch (model_compare_exchange(model, TAIL, &seen, 0, MODEL_ACQ_REL, MODEL_ACQUIRE,
-					       without(model, INBOX_WITHOUT_LAST))) {
+					       part_without(model, INBOX_WITHOUT_LAST))) {
 		case MODEL_WON:
 			self->at = TAKE_CLEAR;
 			break;
@@ -176,20 +157,19 @@ static void consume(struct model *model)
 		look(model, LOOK_TAIL, TAKE_FLAG);
 		break;
 	case TAKE_FLAG:
-		if (model_change(model, FLAG, &seen, replace, 1,
-				 without(model, INBOX_WITHOUT_FLAG_ACQUIRE) ? MODEL_RELAXED :
-				 MODEL_ACQUIRE, without(model, INBOX_WITHOUT_FLAG)) == MODEL_HALF)
+		if (model_change(model, FLAG, &seen, part_replace, 1,
+				 part_acquire(model, INBOX_WITHOUT_FLAG_ACQUIRE),
+				 part_without(model, INBOX_WITHOUT_FLAG)) == MODEL_HALF)
 			break;
 		self->at = TAKE_NODE;
 		if (seen)
 			end_turn(model);	/* somebody else takes */
 		break;
 	case TAKE_CLEAR:
-		if (!without(model, INBOX_WITHOUT_POP_FENCE))
+		if (!part_without(model, INBOX_WITHOUT_POP_FENCE))
 			model_acquire_fence(model);
 		model_store(model, FLAG, 0,
-			    without(model, INBOX_WITHOUT_FLAG_RELEASE) ? MODEL_RELAXED :
-			    MODEL_RELEASE);
+			    part_release(model, INBOX_WITHOUT_FLAG_RELEASE));
 		self->at = USE;
 		if (!node)
 			end_turn(model);
@@ -224,10 +204,8 @@ static bool is_over(struct model *model)
 	const struct model_state *state = &model->state;
 	unsigned int last = 0, taken = 0, linked = 0;
 
-	for (unsigned int i = 0; i < THREADS; i++) {
-		if (state->threads[i].at != OVER)
-			return false;
-	}
+	if (!part_all_are_over(model, OVER))
+		return false;
 	for (unsigned int i = 0; i < FIBERS; i++)
 		taken += state->notes[i];
 	for (unsigned int at = state->now[LINKS]; at && linked <= FIBERS;
@@ -263,26 +241,6 @@ static void tell_word(unsigned int word, char *text, size_t bytes)
 		snprintf(text, bytes, "%s", word == TAIL ? "tail" : "flag");
 }
 
-static void tell_value(unsigned int word, unsigned int value, char *text, size_t bytes)
-{
-	(void)word;
-	snprintf(text, bytes, "%u", value);
-}
-
-const struct model_machine inbox_machine = {
-	.name = "inbox",
-	.threads = THREADS,
-	.actors = THREADS,
-	.words = WORDS,
-	.carrying = FIBER,
-	.remembering = FIBER,
-	.notes = FIBERS,
-	.acquire_fences = true,
-	.reads = { UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX },
-	.begin = begin,
-	.step = step,
-	.is_over = is_over,
-	.tell_actor = tell_actor,
-	.tell_word = tell_word,
-	.tell_value = tell_value,
-};
+PART_MACHINE(inbox, .actors = THREADS, .carrying = FIBER, .remembering = FIBER, .notes = FIBERS,
+	     .acquire_fences = true, .begin = part_begin, .tell_value = part_tell_number,
+	     .step = step, .is_over = is_over);

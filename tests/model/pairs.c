@@ -9,8 +9,7 @@
  *	[S2]	a worker becomes busy | the monitor goes to sleep: find.c, threads.c
  *	[Q1]	a carrier arms its timer | the quantum changes: tick.c, host.c
  */
-#include <stdio.h>
-
+#include "part.h"
 #include "queues.h"
 
 enum { LEFT, RIGHT, WORDS };		/* words, and the threads that store to them */
@@ -19,21 +18,9 @@ enum step { STORE, LOOK, ACT, SET, AGAIN, ASLEEP, OVER };
 enum { SEEN };				/* variables */
 enum { KERNEL };			/* notes: what a system call has left */
 
-static void begin(struct model *model)
-{
-	(void)model;
-}
-
-static void fence(struct model *model, unsigned int weak)
-{
-	if (model->weakened != weak)
-		model_fence(model);
-}
-
 static bool end(struct model *model)
 {
-	model_self(model)->at = OVER;
-	model_end_thread(model);
+	part_end(model, OVER);
 	return true;
 }
 
@@ -48,7 +35,7 @@ static bool p6_step(struct model *model, unsigned int actor)
 		self->at = LOOK;
 		break;
 	case LOOK:
-		fence(model, actor == LEFT ? PAIRS_WITHOUT_P6_OWNER : PAIRS_WITHOUT_P6_REMOTE);
+		part_fence(model, actor == LEFT ? PAIRS_WITHOUT_P6_OWNER : PAIRS_WITHOUT_P6_REMOTE);
 		if (!model_load(model, 1 - actor, MODEL_RELAXED))
 			return end(model);
 		self->at = ACT;
@@ -83,7 +70,7 @@ static bool s2_step(struct model *model, unsigned int actor)
 		self->at = LOOK;
 		break;
 	case LOOK:
-		fence(model, actor == LEFT ? PAIRS_WITHOUT_S2_OWNER : PAIRS_WITHOUT_S2_MONITOR);
+		part_fence(model, actor == LEFT ? PAIRS_WITHOUT_S2_OWNER : PAIRS_WITHOUT_S2_MONITOR);
 		self->variables[SEEN] = (uint8_t)model_load(model, 1 - actor, MODEL_RELAXED);
 		if (actor == RIGHT)
 			self->at = self->variables[SEEN] ? ACT : ASLEEP;
@@ -126,7 +113,7 @@ static bool q1_step(struct model *model, unsigned int actor)
 		self->at = LOOK;
 		break;
 	case LOOK:
-		fence(model, actor == LEFT ? PAIRS_WITHOUT_Q1_ARMED : PAIRS_WITHOUT_Q1_APPLY);
+		part_fence(model, actor == LEFT ? PAIRS_WITHOUT_Q1_ARMED : PAIRS_WITHOUT_Q1_APPLY);
 		self->variables[SEEN] = (uint8_t)model_load(model, 1 - actor, MODEL_RELAXED);
 		if (actor == RIGHT && !self->variables[SEEN])
 			return end(model);
@@ -139,7 +126,7 @@ static bool q1_step(struct model *model, unsigned int actor)
 		self->at = AGAIN;
 		break;
 	case AGAIN:
-		fence(model, PAIRS_WITHOUT_Q1_AGAIN);
+		part_fence(model, PAIRS_WITHOUT_Q1_AGAIN);
 		if (model_load(model, RIGHT, MODEL_RELAXED) == self->variables[SEEN])
 			return end(model);
 		self->at = LOOK;
@@ -172,28 +159,10 @@ static void tell_word(unsigned int word, char *text, size_t bytes)
 	snprintf(text, bytes, "the word of the %s", word == LEFT ? "owner" : "other");
 }
 
-static void tell_value(unsigned int word, unsigned int value, char *text, size_t bytes)
-{
-	(void)word;
-	snprintf(text, bytes, "%u", value);
-}
-
-#define PAIR(pair)							\
-	const struct model_machine pairs_##pair##_machine = {		\
-		.name = #pair,						\
-		.threads = THREADS,					\
-		.actors = THREADS,					\
-		.words = WORDS,						\
-		.carrying = WORDS,					\
-		.notes = 1,						\
-		.reads = { UINT64_MAX, UINT64_MAX },			\
-		.begin = begin,						\
-		.step = pair##_step,					\
-		.is_over = pair##_is_over,				\
-		.tell_actor = tell_actor,				\
-		.tell_word = tell_word,					\
-		.tell_value = tell_value,				\
-	}
+#define PAIR(pair)								\
+	PART_MACHINE(pairs_##pair, .actors = THREADS, .carrying = WORDS, .notes = 1,	\
+		     .begin = part_begin, .tell_value = part_tell_number,		\
+		     .step = pair##_step, .is_over = pair##_is_over)
 
 PAIR(p6);
 PAIR(s2);

@@ -4,8 +4,7 @@
  * thieves pop. That a popper has read a place before it is written again is a touch by the winner of head,
  * and one by the owner before it writes there.
  */
-#include <stdio.h>
-
+#include "part.h"
 #include "queues.h"
 
 enum { HEAD, TAIL, SLOTS, READ = SLOTS + 2, FIBER = READ + 2, WORDS = FIBER + 4 };
@@ -16,22 +15,6 @@ enum { SEEN_HEAD, SEEN_TAIL, FIBER_SEEN, TURN };	/* variables */
 
 /* What each does, in turns: + pushes, - pops. */
 static const char *const turns[THREADS] = { "+++-+", "--", "-" };
-
-static bool without(const struct model *model, unsigned int weak)
-{
-	return model->weakened == weak;
-}
-
-static enum model_order order(const struct model *model, unsigned int whole, unsigned int part,
-			      unsigned int weak)
-{
-	return without(model, weak) ? whole & ~part : whole;
-}
-
-static void begin(struct model *model)
-{
-	(void)model;
-}
 
 static void start(struct model *model)
 {
@@ -45,8 +28,7 @@ static void start(struct model *model)
 		self->at = POP_HEAD;
 		break;
 	default:
-		self->at = OVER;
-		model_end_thread(model);
+		part_end(model, OVER);
 		break;
 	}
 }
@@ -69,8 +51,7 @@ static void push(struct model *model)
 	switch ((enum step)self->at) {
 	case PUSH_HEAD:
 		self->variables[SEEN_HEAD] = (uint8_t)model_load(
-			model, HEAD, order(model, MODEL_ACQUIRE, MODEL_ACQUIRE,
-					   RING_WITHOUT_B_ACQUIRE));		/* [B] */
+			model, HEAD, part_acquire(model, RING_WITHOUT_B_ACQUIRE));		/* [B] */
 		if (tail - self->variables[SEEN_HEAD] < PLACES)
 			self->at = PUSH_SLOT;
 		else
@@ -84,8 +65,7 @@ static void push(struct model *model)
 		break;
 	default:
 		model_store(model, TAIL, tail + 1,
-			    order(model, MODEL_RELEASE, MODEL_RELEASE,
-				  RING_WITHOUT_A_RELEASE));			/* [A] */
+			    part_release(model, RING_WITHOUT_A_RELEASE));			/* [A] */
 		end_turn(model);
 		break;
 	}
@@ -114,13 +94,11 @@ static void pop(struct model *model)
 	switch ((enum step)self->at) {
 	case POP_HEAD:
 		self->variables[SEEN_HEAD] = (uint8_t)model_load(
-			model, HEAD, order(model, MODEL_ACQUIRE, MODEL_ACQUIRE,
-					   RING_WITHOUT_C_ACQUIRE));		/* [C] */
+			model, HEAD, part_acquire(model, RING_WITHOUT_C_ACQUIRE));		/* [C] */
 		self->at = POP_TAIL;
 		break;
 	case POP_TAIL:
-		tail = model_load(model, TAIL, order(model, MODEL_ACQUIRE, MODEL_ACQUIRE,
-						     RING_WITHOUT_A_ACQUIRE));	/* [A] */
+		tail = model_load(model, TAIL, part_acquire(model, RING_WITHOUT_A_ACQUIRE));	/* [A] */
 		/* An old head may be too far behind, which its CAS will tell. */
 		if (tail < head)
 			model_fail(model, "R1: a popper sees head %u and tail %u", head, tail);
@@ -137,14 +115,14 @@ static void pop(struct model *model)
 	default:
 		/* The read counts if the CAS is won, and it came before. */
 		if (self->half || (model->state.now[HEAD] == head &&
-				   !without(model, RING_WITHOUT_CAS)))
+				   !part_without(model, RING_WITHOUT_CAS)))
 			model_touch(model, READ + head % PLACES);
 		switch (model_compare_exchange(
 			model, HEAD, &seen, head + 1,
-			without(model, RING_WITHOUT_CAS_ACQUIRE) ? MODEL_RELEASE :
-			order(model, MODEL_ACQ_REL, MODEL_RELEASE, RING_WITHOUT_B_RELEASE),
-			order(model, MODEL_ACQUIRE, MODEL_ACQUIRE, RING_WITHOUT_C_LOST),
-			without(model, RING_WITHOUT_CAS))) {			/* [B] [C] */
+			part_without(model, RING_WITHOUT_CAS_ACQUIRE) ? MODEL_RELEASE :
+			part_order(model, MODEL_ACQ_REL, MODEL_RELEASE, RING_WITHOUT_B_RELEASE),
+			part_acquire(model, RING_WITHOUT_C_LOST),
+			part_without(model, RING_WITHOUT_CAS))) {			/* [B] [C] */
 		case MODEL_WON:
 			won(model);
 			break;
@@ -184,10 +162,8 @@ static bool step(struct model *model, unsigned int actor)
 
 static bool is_over(struct model *model)
 {
-	for (unsigned int i = 0; i < THREADS; i++) {
-		if (model->state.threads[i].at != OVER)
-			return false;
-	}
+	if (!part_all_are_over(model, OVER))
+		return false;
 	for (unsigned int i = 0; i < FIBERS; i++) {
 		if (model->state.notes[i] != (i < model->state.now[HEAD]))
 			return false;
@@ -216,25 +192,6 @@ static void tell_word(unsigned int word, char *text, size_t bytes)
 	snprintf(text, bytes, "%s", names[word]);
 }
 
-static void tell_value(unsigned int word, unsigned int value, char *text, size_t bytes)
-{
-	(void)word;
-	snprintf(text, bytes, "%u", value);
-}
-
-const struct model_machine ring_machine = {
-	.name = "ring",
-	.threads = THREADS,
-	.actors = THREADS,
-	.words = WORDS,
-	.carrying = SLOTS,
-	.remembering = SLOTS,
-	.notes = FIBERS,
-	.reads = { UINT64_MAX, UINT64_MAX, UINT64_MAX },
-	.begin = begin,
-	.step = step,
-	.is_over = is_over,
-	.tell_actor = tell_actor,
-	.tell_word = tell_word,
-	.tell_value = tell_value,
-};
+PART_MACHINE(ring, .actors = THREADS, .carrying = SLOTS, .remembering = SLOTS, .notes = FIBERS,
+	     .begin = part_begin, .tell_value = part_tell_number,
+	     .step = step, .is_over = is_over);

@@ -3,8 +3,7 @@
  * The spares of lib/worker/carrier.c: one warm place (the real ones are two) and the stack. Three
  * threads pop a carrier each, use it, and push it back, some twice; the stack begins with two.
  */
-#include <stdio.h>
-
+#include "part.h"
 #include "queues.h"
 
 enum { STACK, WARM, LINK, CARRIER = LINK + 3, WORDS = CARRIER + 3 };
@@ -18,16 +17,6 @@ enum { OLD, NEXT, HAVE, TURN };		/* variables; OLD has the tag above, as the wor
 enum { TAG = 8 };			/* of the word: 5 bits for the tag, 3 for a carrier + 1 */
 
 static const unsigned int turns[THREADS] = { 2, 2, 1 };
-
-static bool without(const struct model *model, unsigned int weak)
-{
-	return model->weakened == weak;
-}
-
-static enum model_order order(const struct model *model, unsigned int whole, unsigned int weak)
-{
-	return without(model, weak) ? MODEL_RELAXED : whole;
-}
 
 static void begin(struct model *model)
 {
@@ -43,10 +32,8 @@ static void end_turn(struct model *model)
 
 	self->variables[OLD] = self->variables[NEXT] = self->variables[HAVE] = 0;
 	self->at = START;
-	if (++self->variables[TURN] == turns[model->self]) {
-		self->at = OVER;
-		model_end_thread(model);
-	}
+	if (++self->variables[TURN] == turns[model->self])
+		part_end(model, OVER);
 }
 
 static void popped(struct model *model, unsigned int carrier)
@@ -59,15 +46,9 @@ static void popped(struct model *model, unsigned int carrier)
 	self->at = USE;
 }
 
-static unsigned int replace(unsigned int old, unsigned int new)
-{
-	(void)old;
-	return new;
-}
-
 static unsigned int next_tag(const struct model *model, unsigned int old)
 {
-	return without(model, SPARES_WITHOUT_TAG) ? 0 : (old / TAG + 1) % 32 * TAG;
+	return part_without(model, SPARES_WITHOUT_TAG) ? 0 : (old / TAG + 1) % 32 * TAG;
 }
 
 /* pop_warm(), stack_pop() */
@@ -82,9 +63,9 @@ static void pop(struct model *model)
 			self->at = POP_TOP;
 			break;
 		}
-		if (model_change(model, WARM, &seen, replace, 0,
-				 order(model, MODEL_ACQUIRE, SPARES_WITHOUT_WARM_POP_ACQUIRE),
-				 without(model, SPARES_WITHOUT_WARM_POP)) == MODEL_HALF)
+		if (model_change(model, WARM, &seen, part_replace, 0,
+				 part_acquire(model, SPARES_WITHOUT_WARM_POP_ACQUIRE),
+				 part_without(model, SPARES_WITHOUT_WARM_POP)) == MODEL_HALF)
 			break;
 		self->at = POP_TOP;
 		if (seen)
@@ -92,7 +73,7 @@ static void pop(struct model *model)
 		break;
 	case POP_TOP:
 		self->variables[OLD] = (uint8_t)model_load(
-			model, STACK, order(model, MODEL_ACQUIRE, SPARES_WITHOUT_POP_ACQUIRE));
+			model, STACK, part_acquire(model, SPARES_WITHOUT_POP_ACQUIRE));
 		self->at = POP_LINK;
 		if (self->variables[OLD] % TAG == 0)
 			end_turn(model);
@@ -105,9 +86,9 @@ static void pop(struct model *model)
 	default:
 		switch (model_compare_exchange(
 			model, STACK, &seen, next_tag(model, seen) | self->variables[NEXT],
-			order(model, MODEL_ACQUIRE, SPARES_WITHOUT_POP_WON),
-			order(model, MODEL_ACQUIRE, SPARES_WITHOUT_POP_LOST),
-			without(model, SPARES_WITHOUT_POP))) {
+			part_acquire(model, SPARES_WITHOUT_POP_WON),
+			part_acquire(model, SPARES_WITHOUT_POP_LOST),
+			part_without(model, SPARES_WITHOUT_POP))) {
 		case MODEL_WON:
 			popped(model, top);
 			break;
@@ -136,8 +117,8 @@ static void push(struct model *model)
 			model->state.notes[have - 1]--;
 		switch (model_compare_exchange(
 			model, WARM, &seen, have,
-			order(model, MODEL_RELEASE, SPARES_WITHOUT_WARM_PUSH_RELEASE),
-			MODEL_RELAXED, without(model, SPARES_WITHOUT_WARM_PUSH))) {
+			part_release(model, SPARES_WITHOUT_WARM_PUSH_RELEASE),
+			MODEL_RELAXED, part_without(model, SPARES_WITHOUT_WARM_PUSH))) {
 		case MODEL_WON:
 			end_turn(model);
 			break;
@@ -160,8 +141,8 @@ static void push(struct model *model)
 		seen = self->variables[OLD];
 		switch (model_compare_exchange(
 			model, STACK, &seen, next_tag(model, seen) | have,
-			order(model, MODEL_RELEASE, SPARES_WITHOUT_PUSH_RELEASE), MODEL_RELAXED,
-			without(model, SPARES_WITHOUT_PUSH))) {
+			part_release(model, SPARES_WITHOUT_PUSH_RELEASE), MODEL_RELAXED,
+			part_without(model, SPARES_WITHOUT_PUSH))) {
 		case MODEL_WON:
 			end_turn(model);
 			break;
@@ -209,10 +190,8 @@ static bool is_over(struct model *model)
 	const struct model_state *state = &model->state;
 	unsigned int found = state->now[WARM] ? 1 : 0, set = 1u << state->now[WARM];
 
-	for (unsigned int i = 0; i < THREADS; i++) {
-		if (state->threads[i].at != OVER)
-			return false;
-	}
+	if (!part_all_are_over(model, OVER))
+		return false;
 	for (unsigned int at = state->now[STACK] % TAG; at && found <= CARRIERS;
 	     at = state->now[LINK + at - 1]) {
 		set |= 1u << at;
@@ -249,19 +228,6 @@ static void tell_value(unsigned int word, unsigned int value, char *text, size_t
 		snprintf(text, bytes, "%d", (int)value - 1);
 }
 
-const struct model_machine spares_machine = {
-	.name = "spares",
-	.threads = THREADS,
-	.actors = THREADS,
-	.words = WORDS,
-	.carrying = LINK,
-	.remembering = LINK,
-	.notes = CARRIERS,
-	.reads = { UINT64_MAX, UINT64_MAX, UINT64_MAX },
-	.begin = begin,
-	.step = step,
-	.is_over = is_over,
-	.tell_actor = tell_actor,
-	.tell_word = tell_word,
-	.tell_value = tell_value,
-};
+PART_MACHINE(spares, .actors = THREADS, .carrying = LINK, .remembering = LINK, .notes = CARRIERS,
+	     .begin = begin, .tell_value = tell_value,
+	     .step = step, .is_over = is_over);
