@@ -49,6 +49,23 @@
 	X(blocked, .carriers = MORE(3, 2), .workers = 1, .fibers = { "b", "s" }, .where = "00") \
 	X(batched, .carriers = 4, .workers = 2, .fibers = { "", MORE("", NULL) }, \
 	  .where = "01", .takes = 1, .batched = true)					\
+	/* there is no spare, but somebody was stopped who has a carrier */	\
+	X(stand_in, .carriers = 2, .workers = 1, .fibers = { "ts", "b" }, .where = "00", \
+	  .stands_in = true)						\
+	X(stand_in_next, .carriers = 2, .workers = 1, .fibers = { "ts", "b" }, .where = "00", \
+	  .stands_in = true, .front = true)				\
+	X(stand_in_behind, .carriers = 2, .workers = 1, .fibers = { "ts", "b", "" }, .where = "000", \
+	  .stands_in = true)						\
+	X(stand_in_inbox, .carriers = 2, .workers = 1, .fibers = { "c", "c" }, .where = "00", \
+	  .stands_in = true, .takes = 2)				\
+	X(stand_in_back, .carriers = 2, .workers = 1, .fibers = { "t", "c" }, .where = "00", \
+	  .stands_in = true, .takes = 1, .ticks = 1)			\
+	X(stand_in_share, .carriers = 3, .workers = 2, .fibers = { "t", "t" }, .where = "00", \
+	  .stands_in = true, .front = true, .takes = 1)			\
+	X(stand_in_sleep, .carriers = 2, .workers = 1, .fibers = { "t", "" }, .where = "00", \
+	  .stands_in = true, .takes = 1, .sleeps = true)		\
+	X(stand_in_workers, .carriers = 3, .workers = 2, .fibers = { "t", "" }, .where = "01", \
+	  .stands_in = true, .takes = 1)				\
 	/* hand-off to a spare, to a bound carrier, to nobody */	\
 	X(hand_off, .carriers = 3, .workers = 1, .fibers = { "c", ".", "" }, .where = "000", \
 	  .ticks = 2)							\
@@ -165,7 +182,7 @@ static void every_step_is_taken(void)
 {
 	static const struct protocol_setup *const setups[] = {
 		&take_ticks, &blocked_two, &hand_off_front, &starved, &steal, &park_front, &pinned,
-		&revoke, &sleep, &mailbox, &steal_yield, &revoke_spare,
+		&revoke, &sleep, &mailbox, &steal_yield, &revoke_spare, &stand_in_behind, &stand_in_next,
 	};
 	static const struct {
 		enum protocol_step at;

@@ -104,6 +104,9 @@ static void put_back(struct usched_worker *worker, struct usched_carrier *spare,
 		usched_spare_push(spare);
 	if (popped)
 		usched_inbox_push(&worker->pool->inbox, popped);
+	/* The owner was in the library meanwhile: it may have looked for them in vain, and sleep. */
+	if (!spare && !usched_inbox_empty(&worker->pool->inbox))
+		usched_notify_outside(worker->scheduler, worker->pool);		/* [S1] of find.c */
 }
 
 /* False: it is as it was. */

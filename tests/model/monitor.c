@@ -122,6 +122,11 @@ static void look(struct model *model)
 	self->at = owner ? AT_TAKE_SPARE : AT_TAKE_NEXT;
 }
 
+static bool may_stand_in(const struct model *model)
+{
+	return protocol_setup->stands_in && !protocol_without(model, WITHOUT_STAND_IN);
+}
+
 static void take_spare(struct model *model)
 {
 	unsigned int spare;
@@ -129,7 +134,7 @@ static void take_spare(struct model *model)
 	if (!protocol_pop_spare(model, &spare))
 		return;
 	asked(model)[2] = (uint8_t)spare;
-	model_self(model)->at = spare ? AT_TAKE_REQUEST : AT_TAKE_NEXT;
+	model_self(model)->at = spare || may_stand_in(model) ? AT_TAKE_REQUEST : AT_TAKE_NEXT;
 }
 
 static void take_request(struct model *model)
@@ -147,6 +152,8 @@ static void take_request(struct model *model)
 	case MODEL_WON:
 		self->variables[REQUESTS]++;
 		self->at = protocol_setup->batched ? AT_TAKE_NEXT : AT_TAKE_BARRIER;
+		if (!asked(model)[2] && protocol_without(model, WITHOUT_STAND_IN_OUTSIDE))
+			self->at = AT_STAND_IN_NEXT;
 		break;
 	case MODEL_LOST:
 		self->at = AT_TAKE_RETURN;
@@ -191,7 +198,76 @@ static void take_check_worker(struct model *model)
 		    asked(model)[1] + 1u || protocol_without(model, WITHOUT_K1_WORKER);
 
 	same &= model_load(model, protocol_word(CURRENT, carrier), MODEL_RELAXED) != 0;
-	model_self(model)->at = same ? AT_TAKE_TAKEN : AT_TAKE_UNDO;
+	if (same && !asked(model)[2] && !model_self(model)->variables[HEIR])
+		model_self(model)->at = AT_STAND_IN_NEXT;
+	else
+		model_self(model)->at = same ? AT_TAKE_TAKEN : AT_TAKE_UNDO;
+}
+
+/* stand_in(): a fiber in `next` stays there until the worker is ours. */
+static void stand_in_next(struct model *model)
+{
+	struct model_thread *self = model_self(model);
+	unsigned int worker = asked(model)[1];
+	unsigned int next = protocol_without(model, WITHOUT_STAND_IN_NEXT) ? 0 :
+			    model_load(model, protocol_word(NEXT, worker), MODEL_RELAXED);
+
+	/* Whose it is, as things are: nobody binds it anew before it has left `next`. */
+	self->variables[HEIR] = next ? (uint8_t)model->state.now[protocol_word(BOUND, next - 1)] : 0;
+	self->at = AT_TAKE_TAKEN;
+	if (protocol_without(model, WITHOUT_STAND_IN_OUTSIDE)) {
+		self->at = self->variables[HEIR] ? AT_TAKE_BARRIER : AT_TAKE_UNDO;
+	} else if (!self->variables[HEIR]) {
+		self->variables[LOOKS] = (uint8_t)protocol_fibers();
+		self->at = AT_STAND_IN_RING;
+	}
+}
+
+/* usched_take_bound(); a mailbox is as the inbox. */
+static void stand_in_queue(struct model *model, enum protocol_kind kind)
+{
+	struct model_thread *self = model_self(model);
+	unsigned int number = 0, worker = kind == RING ? asked(model)[1] : 0;
+	bool relaxed = protocol_without(model, kind == RING ? WITHOUT_STAND_IN_POP_ACQUIRE :
+					       WITHOUT_STAND_IN_INBOX_ACQUIRE);
+
+	if (self->variables[LOOKS])
+		(void)protocol_pop(model, protocol_word(kind, worker), &number,
+				   relaxed ? MODEL_RELAXED : MODEL_ACQUIRE, false);
+	if (!number) {
+		self->variables[LOOKS] = (uint8_t)protocol_fibers();
+		self->at = kind == RING ? AT_STAND_IN_INBOX : AT_TAKE_UNDO;
+		return;
+	}
+	protocol_unqueue(model, number - 1);
+	self->variables[LOOKS]--;
+	self->variables[MOVED] = kind == RING ? 1 : 2;
+	self->variables[STOPPED] = (uint8_t)number;
+	self->variables[HEIR] = (uint8_t)model_owned_load(model, protocol_word(BOUND, number - 1));
+	self->at = self->variables[HEIR] ? AT_TAKE_TAKEN : AT_STAND_IN_PASS_ON;
+}
+
+/* @weak: the release is left out */
+static void push_stopped(struct model *model, enum protocol_weak weak)
+{
+	struct model_thread *self = model_self(model);
+
+	protocol_put_into_inbox(model, self->variables[STOPPED] - 1u,
+				protocol_order(model, MODEL_RELEASE, PROTOCOL_WHOLE, weak));
+	self->variables[STOPPED] = 0;
+}
+
+static void take_return(struct model *model)
+{
+	struct model_thread *self = model_self(model);
+
+	if (asked(model)[2] && !protocol_push_spare(model, asked(model)[2] - 1u))
+		return;
+	if (self->variables[STOPPED] && !protocol_without(model, WITHOUT_STAND_IN_BACK))
+		push_stopped(model, WITHOUT_STAND_IN_BACK_RELEASE);
+	self->at = AT_TAKE_NEXT;
+	if (self->variables[MOVED] && !protocol_without(model, WITHOUT_STAND_IN_NOTIFY))
+		protocol_call(model, AT_NOTIFY, AT_TAKE_NEXT);
 }
 
 static void take_undo(struct model *model)
@@ -235,11 +311,19 @@ static void take_taken(struct model *model)
 
 static void take_give(struct model *model)
 {
+	struct model_thread *self = model_self(model);
 	unsigned int worker = asked(model)[1];
 
+	unsigned int heir = self->variables[HEIR], stopped = self->variables[STOPPED];
+
 	model_store(model, protocol_word(MODE, worker), MOVING, MODEL_RELAXED);
-	protocol_give(model, asked(model)[2] - 1u, worker, 0);
-	model_self(model)->at = AT_TAKE_NEXT;
+	/* The worker is ours until it is given: so is its `next`. */
+	if (heir && !stopped && protocol_without(model, WITHOUT_STAND_IN_CLEAR))
+		stopped = model->state.now[protocol_word(NEXT, worker)];
+	else if (heir && !stopped)
+		stopped = protocol_swap_next(model, worker, 0);
+	protocol_give(model, (heir ? heir : asked(model)[2]) - 1u, worker, stopped);
+	self->at = AT_TAKE_NEXT;
 }
 
 static void end_pass(struct model *model)
@@ -321,10 +405,16 @@ bool protocol_monitor_step(struct model *model)
 	case AT_TAKE_UNDO:		take_undo(model); break;
 	case AT_TAKE_TAKEN:		take_taken(model); break;
 	case AT_TAKE_GIVE:		take_give(model); break;
-	case AT_TAKE_RETURN:
-		if (protocol_push_spare(model, asked(model)[2] - 1u))
-			self->at = AT_TAKE_NEXT;
+	case AT_STAND_IN_NEXT:		stand_in_next(model); break;
+	case AT_STAND_IN_RING:		stand_in_queue(model, RING); break;
+	case AT_STAND_IN_INBOX:		stand_in_queue(model, INBOX); break;
+	case AT_STAND_IN_PASS_ON:
+		if (!protocol_without(model, WITHOUT_STAND_IN_PASS_ON))
+			push_stopped(model, WITHOUT_STAND_IN_PASS_ON_RELEASE);
+		self->variables[STOPPED] = 0;
+		self->at = self->variables[MOVED] == 1 ? AT_STAND_IN_RING : AT_STAND_IN_INBOX;
 		break;
+	case AT_TAKE_RETURN:		take_return(model); break;
 	case AT_TAKE_NEXT:		take_next(model); break;
 	case AT_RECONCILE:		reconcile(model); break;
 	case AT_RECONCILE_GIVE:		reconcile_give(model); break;

@@ -25,12 +25,6 @@ static unsigned int take_first(unsigned int queue, unsigned int unused)
 	return queue >> 4;
 }
 
-static unsigned int replace(unsigned int old, unsigned int number)
-{
-	(void)old;
-	return number;
-}
-
 static bool push(struct model *model, unsigned int word, unsigned int number,
 		 enum model_order order, bool split)
 {
@@ -83,30 +77,27 @@ static bool pop_ring(struct model *model, unsigned int worker)
 	return true;
 }
 
-bool protocol_exchange_next(struct model *model, unsigned int worker, unsigned int number,
-			    unsigned int *old)
+/* usched_swap_next(). What the owner before did to it comes with the worker. */
+unsigned int protocol_swap_next(struct model *model, unsigned int worker, unsigned int number)
 {
-	return model_change(model, protocol_word(NEXT, worker), old, replace, number,
-			    protocol_order(model, MODEL_ACQ_REL, WITHOUT_P5_NEXT_ACQUIRE,
-					   WITHOUT_P5_NEXT_RELEASE),
-			    protocol_without(model, WITHOUT_P5_NEXT)) != MODEL_HALF;
+	unsigned int old = model_load(model, protocol_word(NEXT, worker), MODEL_RELAXED);
+
+	if (old != number)
+		model_store(model, protocol_word(NEXT, worker), number, MODEL_RELAXED);
+	if (old)
+		protocol_unqueue(model, old - 1);
+	return old;
 }
 
-static bool pop_next(struct model *model, unsigned int worker)
+static void pop_next(struct model *model, unsigned int worker)
 {
 	unsigned int number = 0;
 
-	/* Relaxed peek; the exchange acquires. It may be passed over while the ring has something:
-	   a LOW fiber has its turn, or it was three times in a row. */
-	if ((model_self(model)->half ||
-	     (model_await(model, protocol_word(NEXT, worker), MODEL_RELAXED) &&
-	      !(model->state.now[protocol_word(RING, worker)] && model_choose(model, 2)))) &&
-	    !protocol_exchange_next(model, worker, 0, &number))
-		return false;
-	if (number)
-		protocol_unqueue(model, number - 1);
+	/* It may be passed over while the ring has something: a LOW fiber has its turn, or it was
+	   three times in a row. */
+	if (!(model->state.now[protocol_word(RING, worker)] && model_choose(model, 2)))
+		number = protocol_swap_next(model, worker, 0);
 	model_self(model)->variables[PICKED] = (uint8_t)number;
-	return true;
 }
 
 bool protocol_push_inbox(struct model *model, enum protocol_kind kind, unsigned int worker,
@@ -117,6 +108,12 @@ bool protocol_push_inbox(struct model *model, enum protocol_kind kind, unsigned 
 	return push(model, protocol_word(kind, worker), fiber + 1,
 		    protocol_order(model, MODEL_RELEASE, PROTOCOL_WHOLE, WITHOUT_P5_INBOX_RELEASE),
 		    protocol_without(model, WITHOUT_P5_INBOX_PUSH));
+}
+
+void protocol_put_into_inbox(struct model *model, unsigned int fiber, enum model_order order)
+{
+	protocol_queue(model, fiber);
+	(void)push(model, protocol_word(INBOX, 0), fiber + 1, order, false);
 }
 
 bool protocol_pop_inbox(struct model *model, enum protocol_kind kind, unsigned int worker,
@@ -170,8 +167,7 @@ static void pick(struct model *model)
 	switch ((enum protocol_step)self->at) {
 	case AT_PICK:
 		self->variables[FOUND_ANY] = 0;
-		if (!pop_next(model, worker))
-			return;
+		pop_next(model, worker);
 		self->at = AT_PICK_RING;
 		break;
 	case AT_PICK_RING:
@@ -242,17 +238,10 @@ static void steal(struct model *model)
 		self->variables[PICKED] = (uint8_t)number;
 		self->at = AT_STEAL_INBOX;
 		break;
-	case AT_STEAL_INBOX:
+	default:
 		if (!protocol_pop_inbox(model, INBOX, 0, &number))
 			return;
 		self->variables[PICKED] = (uint8_t)number;
-		self->at = AT_STEAL_NEXT;
-		break;
-	default:
-		/* next_stale is the monitor's guess, so it may come at any time. */
-		if ((self->half || (model->state.now[protocol_word(NEXT, victim)] &&
-				    model_choose(model, 2))) && !pop_next(model, victim))
-			return;
 		self->at = AT_FIND_STOLEN;
 		break;
 	}

@@ -152,19 +152,23 @@ static bool is_local(struct model *model)
 		return setup->revokes == 0;
 	case AT_COMPLETE:
 		return self->variables[AFTER] == AFTER_EXIT ||
-		       (self->variables[AFTER] == AFTER_READY && !protocol_has_thieves());
+		       (self->variables[AFTER] == AFTER_READY && !protocol_has_thieves() &&
+			!setup->stands_in);
 	case AT_PICK:
+	case AT_SHARE:
+	case AT_WAKE_NEXT:
+	case AT_HAND_OFF_NEXT:
+		/* The monitor may look at `next`, and thieves at the ring. */
+		return !setup->stands_in && !(self->at == AT_SHARE && protocol_has_thieves());
 	case AT_PICK_RING:
 	case AT_PICK_AGAIN:
 	case AT_PICK_INBOX_MOVE:
 	case AT_PICK_MAILBOX_MOVE:
-	case AT_WAKE_NEXT:
 	case AT_WAKE_RING:
-	case AT_HAND_OFF_NEXT:
 	case AT_HAND_OFF_NEXT_RING:
 	case AT_HAND_OFF_QUEUE:
 	case AT_SURRENDER:
-		return !protocol_has_thieves();
+		return !protocol_has_thieves() && !setup->stands_in;
 	case AT_PICK_MAILBOX:
 	case AT_STEAL_MAILBOX:
 		return !protocol_has_mailboxes();

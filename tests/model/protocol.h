@@ -56,16 +56,18 @@ struct protocol_setup {
 	bool no_membarrier;		/* enter has a fence of its own				*/
 	bool sleeps;			/* idle bits and polls, instead of looking all the time	*/
 	bool front;			/* a stopped fiber goes to the front: libc's text	*/
+	bool stands_in;			/* without a spare the monitor gives a worker to the
+					   carrier of a stopped fiber				*/
 };
 
 /* The shared words, by kind; those before CARRIER_WORKER are stored to with release somewhere. */
 enum protocol_kind {
 	IN_RUNTIME, REVOKE, GO,				/* of a carrier			*/
-	MODE, RING, NEXT, MAILBOX,			/* of a worker			*/
+	MODE, RING, MAILBOX,				/* of a worker			*/
 	WAITER,						/* of a fiber			*/
 	INBOX, SPARES, IDLE,
 	CARRIER_WORKER, CURRENT, ORDER, HANDED,		/* of a carrier			*/
-	OWNER, REVOKED, INSIDE,				/* of a worker			*/
+	OWNER, REVOKED, NEXT, INSIDE,			/* of a worker			*/
 	BOUND, STACK,					/* of a fiber			*/
 	IDLE_COUNT,
 	PROTOCOL_KINDS,
@@ -116,6 +118,10 @@ enum protocol_variable {
 	REQUESTS,
 	REQUEST,		/* of them, the one it sees to			*/
 	ASKED,			/* carrier + 1, worker, spare + 1, for each	*/
+	HEIR = IDLERS + 1,	/* carrier + 1 of a stopped fiber		*/
+	STOPPED,		/* that fiber + 1, if it was in a queue		*/
+	LOOKS,			/* left at the queue it looks through		*/
+	MOVED,			/* something was taken out of a ring, 1, or an inbox, 2 */
 };
 
 enum { AFTER_NOTHING, AFTER_READY, AFTER_PARK, AFTER_EXIT };
@@ -199,14 +205,16 @@ void protocol_unqueue(struct model *model, unsigned int fiber);
 void protocol_call(struct model *model, enum protocol_step at, enum protocol_step back);
 void protocol_return(struct model *model);
 
+/* pick.c: `next`, which only the owner writes */
+unsigned int protocol_swap_next(struct model *model, unsigned int worker, unsigned int number);
+
 /* pick.c: queues in one word. They return false when an operation is half done. */
 bool protocol_pop(struct model *model, unsigned int word, unsigned int *number,
 		  enum model_order order, bool split);
-bool protocol_exchange_next(struct model *model, unsigned int worker, unsigned int number,
-			    unsigned int *old);
 bool protocol_push_ring(struct model *model, unsigned int fiber);
 bool protocol_push_inbox(struct model *model, enum protocol_kind kind, unsigned int worker,
 			 unsigned int fiber);
+void protocol_put_into_inbox(struct model *model, unsigned int fiber, enum model_order order);
 bool protocol_pop_inbox(struct model *model, enum protocol_kind kind, unsigned int worker,
 			unsigned int *fiber);
 bool protocol_push_spare(struct model *model, unsigned int carrier);

@@ -40,8 +40,7 @@
 	X(PICK_AGAIN, "pick: ring again")				\
 	X(STEAL_RING, "steal: ring")					\
 	X(STEAL_MAILBOX, "steal: mailbox of a dormant worker")		\
-	X(STEAL_INBOX, "steal: inbox")					\
-	X(STEAL_NEXT, "steal: next")
+	X(STEAL_INBOX, "steal: inbox")
 
 #define PROTOCOL_IDLE_STEPS(X)						\
 	X(SLEEP, "sleep")						\
@@ -73,6 +72,7 @@
 	X(COMPLETE, "complete the switch")
 
 #define PROTOCOL_TICK_STEPS(X)						\
+	X(SHARE, "tick: next to the ring?")				\
 	X(HANDLER, "tick: decide")					\
 	X(HANDLER_END, "tick over: in_runtime = 0")			\
 	X(HAND_OFF, "hand off: take a spare")				\
@@ -97,10 +97,14 @@
 	X(TAKE_BARRIER, "take: membarrier")				\
 	X(TAKE_CHECK, "take: look at in_runtime")			\
 	X(TAKE_CHECK_WORKER, "take: look at worker and current")	\
+	X(STAND_IN_NEXT, "take: no spare; who is in next?")		\
+	X(STAND_IN_RING, "take: who is in the ring?")			\
+	X(STAND_IN_INBOX, "take: who is in the inbox?")			\
+	X(STAND_IN_PASS_ON, "take: one without a carrier to the inbox")	\
 	X(TAKE_UNDO, "take: CAS back to NONE")				\
 	X(TAKE_TAKEN, "take: CAS to TAKEN")				\
 	X(TAKE_GIVE, "take: give to the spare")				\
-	X(TAKE_RETURN, "take: the spare back")				\
+	X(TAKE_RETURN, "take: the spare, or the stopped fiber, back")	\
 	X(TAKE_NEXT, "take: next request")				\
 	X(REVOKE_KICK, "revoke: kick the owner")			\
 	X(RECONCILE, "reconcile: a spare")				\

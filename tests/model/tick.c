@@ -26,7 +26,7 @@ void protocol_be_ticked(struct model *model)
 	protocol_run(model);
 	self->variables[INTERRUPTED] = self->at;
 	self->variables[IN_HANDLER] = 1;
-	protocol_enter(model, AT_HANDLER);						/* 3 */
+	protocol_enter(model, AT_SHARE);						/* 3 */
 }
 
 bool protocol_tick(struct model *model, unsigned int carrier)
@@ -56,6 +56,20 @@ bool protocol_tick(struct model *model, unsigned int carrier)
 	else
 		notes->ticks--;
 	return true;
+}
+
+/* usched_share_next(): when is the monitor's guess, so at any tick. */
+static void share(struct model *model)
+{
+	unsigned int number = 0;
+
+	protocol_use(model);
+	if (protocol_has_thieves() && model->state.now[protocol_word(NEXT, protocol_worker(model))] &&
+	    model_choose(model, 2))
+		number = protocol_swap_next(model, protocol_worker(model), 0);
+	if (number)
+		protocol_push_ring(model, number - 1);
+	model_self(model)->at = AT_HANDLER;
 }
 
 /* decide(); that it may also do nothing is a tick that did not come. */
@@ -127,18 +141,14 @@ static void hand_off_spare(struct model *model)
 		protocol_return(model);
 }
 
-/* Exchange `next` for @fiber, whose queue it is now; another one goes to the ring. */
+/* usched_unpick(): @fiber is in `next` now; another one goes to the ring. */
 static void put_next(struct model *model, unsigned int fiber, enum protocol_step then)
 {
 	struct model_thread *self = model_self(model);
 	unsigned int old;
 
-	if (!self->half)
-		protocol_queue(model, fiber);
-	if (!protocol_exchange_next(model, protocol_worker(model), fiber + 1, &old))
-		return;
-	if (old)
-		protocol_unqueue(model, old - 1);
+	protocol_queue(model, fiber);
+	old = protocol_swap_next(model, protocol_worker(model), fiber + 1);
 	self->variables[LEFT] = (uint8_t)old;
 	self->at = (uint8_t)(old ? AT_HAND_OFF_NEXT_RING : then);
 	if (!old && then == AT_HAND_OFF)
@@ -163,7 +173,7 @@ static void hand_off_queue(struct model *model)
 
 	protocol_use(model);
 	protocol_run(model);
-	if (!model_self(model)->half && !protocol_without(model, WITHOUT_F3_BOUND))
+	if (!protocol_without(model, WITHOUT_F3_BOUND))
 		model_owned_store(model, protocol_word(BOUND, fiber), model->self + 1);	/* F3 */
 	if (protocol_setup->front) {
 		put_next(model, fiber, AT_HAND_OFF_GIVE);
@@ -198,15 +208,15 @@ static void surrender(struct model *model)
 
 	protocol_use(model);
 	if (self->variables[INDEX] == 0) {
-		if (!protocol_exchange_next(model, worker, 0, &number))
-			return;
+		number = protocol_swap_next(model, worker, 0);
 	} else if (!protocol_pop(model, protocol_word(self->variables[INDEX] == 1 ? RING : MAILBOX,
 						      worker),
 				 &number, MODEL_ACQ_REL, false)) {
 		return;
 	}
 	if (number) {
-		protocol_unqueue(model, number - 1);
+		if (self->variables[INDEX])
+			protocol_unqueue(model, number - 1);
 		self->variables[PICKED] = (uint8_t)number;
 		self->at = AT_SURRENDER_PUSH;
 	} else if (++self->variables[INDEX] == 2 + protocol_has_mailboxes()) {
@@ -252,6 +262,7 @@ bool protocol_tick_step(struct model *model)
 	struct model_thread *self = model_self(model);
 
 	switch ((enum protocol_step)self->at) {
+	case AT_SHARE:			share(model); break;
 	case AT_HANDLER:		handler(model); break;
 	case AT_HANDLER_END:		handler_end(model); break;
 	case AT_HAND_OFF:		hand_off(model); break;
@@ -259,8 +270,7 @@ bool protocol_tick_step(struct model *model)
 	case AT_HAND_OFF_SPARE:		hand_off_spare(model); break;
 	case AT_HAND_OFF_NEXT:
 		put_next(model, self->variables[PICKED] - 1u, AT_HAND_OFF);
-		if (!self->half)
-			self->variables[PICKED] = 0;
+		self->variables[PICKED] = 0;
 		break;
 	case AT_HAND_OFF_NEXT_RING:	next_ring(model); break;
 	case AT_HAND_OFF_QUEUE:		hand_off_queue(model); break;

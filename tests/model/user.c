@@ -166,12 +166,8 @@ static void wake_next(struct model *model)
 	unsigned int old;
 
 	protocol_use(model);
-	if (!self->half)
-		protocol_queue(model, 0);
-	if (!protocol_exchange_next(model, protocol_worker(model), 1, &old))
-		return;
-	if (old)
-		protocol_unqueue(model, old - 1);
+	protocol_queue(model, 0);
+	old = protocol_swap_next(model, protocol_worker(model), 1);
 	self->variables[PICKED] = (uint8_t)old;
 	self->at = old ? AT_WAKE_RING : AT_LEAVE;
 }

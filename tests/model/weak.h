@@ -41,9 +41,6 @@
 	X(P5_RING_RELEASE, steal_yield, true, "release of a push to a ring")		\
 	X(P5_RING_ACQUIRE, steal_yield, true, "acquire of a pop from a ring")		\
 	X(P5_RING, steal_yield, true, "pop from a ring in one step")			\
-	X(P5_NEXT_RELEASE, park, true, "release of the exchange of next")		\
-	X(P5_NEXT_ACQUIRE, park, true, "acquire of the exchange of next")		\
-	X(P5_NEXT, park, true, "exchange of next in one step")				\
 	X(P5_INBOX_RELEASE, take, true, "release of a push to an inbox")		\
 	X(P5_INBOX_ACQUIRE, take, true, "acquire of a pop from an inbox")		\
 	X(P5_INBOX_PUSH, sleep_alone, true, "push to an inbox in one step")		\
@@ -70,6 +67,17 @@
 	X(W1_ACQUIRE, park, true, "acquire of the CAS from WAITING")			\
 	X(W1_CLAIM, park, true, "CAS from WAITING")					\
 	X(K1_WORKER, steal_take, true, "look at carrier->worker in take")		\
+	X(STAND_IN, stand_in, true, "a stopped fiber's carrier where there is no spare")	\
+	X(STAND_IN_NEXT, stand_in_next, true, "the look at next, where there is no spare")	\
+	X(STAND_IN_OUTSIDE, stand_in_share, true, "the look at next after that at in_runtime")	\
+	X(STAND_IN_CLEAR, stand_in_next, true, "next = NULL before its carrier is given a worker") \
+	X(STAND_IN_POP_ACQUIRE, stand_in, true, "acquire of the monitor's pop from a ring")	\
+	X(STAND_IN_INBOX_ACQUIRE, stand_in_inbox, true, "acquire of the monitor's pop from an inbox") \
+	X(STAND_IN_PASS_ON, stand_in_behind, true, "one without a carrier goes to the inbox")	\
+	X(STAND_IN_PASS_ON_RELEASE, stand_in_behind, true, "release of that push")		\
+	X(STAND_IN_BACK, stand_in_sleep, true, "a stopped fiber goes back if the request fails")	\
+	X(STAND_IN_BACK_RELEASE, stand_in_back, true, "release of that push")		\
+	X(STAND_IN_NOTIFY, stand_in_sleep, true, "wake-up after the monitor has put a fiber back") \
 	X(K4_GIVE, hand_off, true, "nothing of the worker after give")			\
 	X(F3_BOUND, steal, true, "bound before the fiber is queued")
 

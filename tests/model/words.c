@@ -19,7 +19,6 @@ static const struct {
 	[GO] = { "go", 'c', 'n' },
 	[MODE] = { "mode", 'w', 'm' },
 	[RING] = { "ring", 'w', 'q' },
-	[NEXT] = { "next", 'w', 'f' },
 	[MAILBOX] = { "mailbox", 'w', 'q' },
 	[WAITER] = { "waiter", 'f', 'n' },
 	[INBOX] = { "inbox", '1', 'q' },
@@ -31,6 +30,7 @@ static const struct {
 	[HANDED] = { "handed", 'c', 'f' },
 	[OWNER] = { "owner", 'w', 'c' },
 	[REVOKED] = { "revoked", 'w', 'n' },
+	[NEXT] = { "next", 'w', 'f' },
 	[INSIDE] = { "the inside of worker", 'w', 'n' },
 	[BOUND] = { "bound", 'f', 'c' },
 	[STACK] = { "the stack of fiber", 'f', 'n' },
@@ -73,6 +73,8 @@ static void set_readers(struct model_machine *machine)
 		uint64_t *reads = &machine->reads[i];
 
 		*reads = owned;
+		if (i < setup->carriers || (i == setup->carriers && setup->stands_in))
+			*reads |= set_of(NEXT);
 		if (i < setup->carriers)
 			*reads |= single(REVOKE, i) | single(GO, i) | set_of(REVOKED);
 		if (i == setup->carriers)
@@ -99,15 +101,18 @@ static void set_passes(struct model_machine *machine)
 
 	for (unsigned int i = 0; i < protocol_setup->carriers; i++) {
 		passes[protocol_word(IN_RUNTIME, i)] = set_of(INSIDE) | single(CURRENT, i) |
-						       single(CARRIER_WORKER, i);
+						       single(CARRIER_WORKER, i) | set_of(NEXT) |
+						       fiber;	/* in `next` */
+		if (protocol_setup->stands_in)
+			passes[protocol_word(IN_RUNTIME, i)] |= sleeper;
 		passes[protocol_word(REVOKE, i)] = single(CARRIER_WORKER, i) |
 						   single(IN_RUNTIME, i);
-		passes[protocol_word(GO, i)] = set_of(INSIDE) | fiber | sleeper;
+		passes[protocol_word(GO, i)] = set_of(INSIDE) | set_of(NEXT) | fiber | sleeper;
 	}
 	for (unsigned int i = 0; i < protocol_setup->workers; i++) {
-		passes[protocol_word(MODE, i)] = single(INSIDE, i) | single(MAILBOX, i);
+		passes[protocol_word(MODE, i)] = single(INSIDE, i) | single(NEXT, i) |
+						 single(MAILBOX, i);
 		passes[protocol_word(RING, i)] = fiber | sleeper;
-		passes[protocol_word(NEXT, i)] = fiber | sleeper;
 		passes[protocol_word(MAILBOX, i)] = fiber | sleeper;
 	}
 	for (unsigned int i = 0; i < protocol_fibers(); i++)
