@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "harness.h"
+#include "model/event.h"
 #include "model/protocol.h"
 #include "model/queues.h"
 
@@ -125,6 +126,20 @@
 SETUPS(X)
 #undef X
 
+/* Posts to events, and who waits for them. */
+#define EVENTS(X)							\
+	X(event_two, .waiters = "ft", .waits = 1, .posts = 2)			\
+	X(event_deadline, .waiters = "Ff", .waits = 1, .posts = 1)		\
+	X(event_handled, .waiters = "f", .waits = 2, .posts = 1, .handled = 1)	\
+	X(event_thread, .waiters = "T", .waits = 1, .posts = 1, .handled = 1)	\
+	X(event_nested, .waiters = "t", .waits = 2, .posts = 1, .nested = 1)	\
+	X(event_other, .waiters = "f", .waits = 1, .posts = 1, .other = true)	\
+	X(event_destroyed, .waiters = "t", .waits = 2, .posts = 2, .destroyed = true)
+
+#define X(setup, ...) static const struct event_setup setup = { .name = #setup, __VA_ARGS__ };
+EVENTS(X)
+#undef X
+
 static struct model_result explore(const struct model_machine *machine, unsigned int weakened,
 				   bool narrow, const char *what)
 {
@@ -226,6 +241,13 @@ static void queues_hold(void)
 	must_hold(&inbox_machine, INBOX_WHOLE, false, "hold");
 }
 
+static void events_hold(void)
+{
+#define X(setup, ...) must_hold(event_machine(&setup), EVENT_WHOLE, true, "hold");
+	EVENTS(X)
+#undef X
+}
+
 static void pairs_hold(void)
 {
 	must_hold(&pairs_p6_machine, PAIRS_WHOLE, false, "hold");
@@ -275,6 +297,14 @@ DISMISS_WEAK(X)
 INBOX_WEAK(X)
 #undef X
 
+#define X(name, setup, missed, text)					\
+	static void event_without_##name(void)				\
+	{								\
+		check_without(event_machine(&setup), EVENT_WITHOUT_##name, missed, text); \
+	}
+EVENT_WEAK(X)
+#undef X
+
 static const struct model_machine *pair_of(unsigned int weakened)
 {
 	switch (weakened) {
@@ -312,6 +342,7 @@ int main(void)
 #undef X
 		{ "every_step_is_taken", every_step_is_taken },
 		{ "queues_hold", queues_hold },
+		{ "events_hold", events_hold },
 		{ "pairs_hold", pairs_hold },
 		{ "what_is_needless_is_so_together",
 		  what_is_needless_is_so_together },
@@ -329,6 +360,9 @@ int main(void)
 #undef X
 #define X(name, missed, text) { "inbox_without_" #name, inbox_without_##name },
 		INBOX_WEAK(X)
+#undef X
+#define X(name, setup, missed, text) { "event_without_" #name, event_without_##name },
+		EVENT_WEAK(X)
 #undef X
 #define X(name, missed, text) { "pairs_without_" #name, pairs_without_##name },
 		PAIRS_WEAK(X)
