@@ -19,6 +19,7 @@
 
 #include "harness.h"
 #include "model/event.h"
+#include "model/period.h"
 #include "model/protocol.h"
 #include "model/queues.h"
 
@@ -140,6 +141,22 @@ SETUPS(X)
 EVENTS(X)
 #undef X
 
+/* The period of a tick, and who changes it. */
+#define PERIODS(X)							\
+	X(period_ordered, .monitor = "o", .quantum = 2, .next = 2, .calls = 1, .dispatches = 1)	\
+	X(period_renewed, .monitor = "q", .quantum = 2, .next = 3, .calls = 2, .dispatches = 2)	\
+	X(period_calm, .monitor = "hq", .quantum = 3, .next = 2, .calls = 2, .dispatches = 1)	\
+	X(period_grown, .monitor = "h", .quantum = 2, .next = 2, .calls = 2, .dispatches = 3, .own = true) \
+	X(period_slower, .monitor = "q", .quantum = 3, .next = 2, .calls = 1, .dispatches = 1)	\
+	X(period_rested, .monitor = "", .quantum = 2, .next = 2, .calls = 1, .dispatches = 0,	\
+	  .rests = true, .outside = true)				\
+	X(period_rested_soon, .monitor = "h", .quantum = 2, .next = 2, .calls = 0, .dispatches = 0, \
+	  .rests = true, .outside = true)
+
+#define X(setup, ...) static const struct period_setup setup = { .name = #setup, __VA_ARGS__ };
+PERIODS(X)
+#undef X
+
 static struct model_result explore(const struct model_machine *machine, unsigned int weakened,
 				   bool narrow, const char *what)
 {
@@ -248,6 +265,13 @@ static void events_hold(void)
 #undef X
 }
 
+static void periods_hold(void)
+{
+#define X(setup, ...) must_hold(period_machine(&setup), PERIOD_WHOLE, false, "hold");
+	PERIODS(X)
+#undef X
+}
+
 static void pairs_hold(void)
 {
 	must_hold(&pairs_p6_machine, PAIRS_WHOLE, false, "hold");
@@ -305,6 +329,14 @@ INBOX_WEAK(X)
 EVENT_WEAK(X)
 #undef X
 
+#define X(name, setup, missed, text)					\
+	static void period_without_##name(void)				\
+	{								\
+		check_without(period_machine(&setup), PERIOD_WITHOUT_##name, missed, text); \
+	}
+PERIOD_WEAK(X)
+#undef X
+
 static const struct model_machine *pair_of(unsigned int weakened)
 {
 	switch (weakened) {
@@ -343,6 +375,7 @@ int main(void)
 		{ "every_step_is_taken", every_step_is_taken },
 		{ "queues_hold", queues_hold },
 		{ "events_hold", events_hold },
+		{ "periods_hold", periods_hold },
 		{ "pairs_hold", pairs_hold },
 		{ "what_is_needless_is_so_together",
 		  what_is_needless_is_so_together },
@@ -363,6 +396,9 @@ int main(void)
 #undef X
 #define X(name, setup, missed, text) { "event_without_" #name, event_without_##name },
 		EVENT_WEAK(X)
+#undef X
+#define X(name, setup, missed, text) { "period_without_" #name, period_without_##name },
+		PERIOD_WEAK(X)
 #undef X
 #define X(name, missed, text) { "pairs_without_" #name, pairs_without_##name },
 		PAIRS_WEAK(X)

@@ -208,12 +208,14 @@ void usched_tick_set(struct usched_carrier *carrier, uint64_t period_ns)
 	for (unsigned int turns = 0; turns < 100; turns++) {
 		uint64_t now_ns;
 
-		set_period(carrier, period_ns);
 		atomic_store_explicit(&carrier->tick_ns, period_ns, memory_order_relaxed);
 		atomic_store_explicit(&carrier->tick_fast, false, memory_order_relaxed);
+		set_period(carrier, period_ns);					/* [Q2] */
 		atomic_thread_fence(memory_order_seq_cst);			/* [Q1] */
 		now_ns = wanted_ns(carrier);
-		if (now_ns == 0 || now_ns == period_ns)
+		if (now_ns == 0)						/* [Q2] */
+			now_ns = atomic_load_explicit(&carrier->tick_ns, memory_order_relaxed);
+		if (now_ns == period_ns)
 			break;
 		period_ns = now_ns;
 	}
@@ -249,10 +251,8 @@ void usched_tick_renew(struct usched_carrier *carrier)
 void usched_tick_stop(struct usched_carrier *carrier)
 {
 	/* A perf event counts running time: asleep it is silent by itself. */
-	if (carrier->tick_kind == USCHED_TICK_TIMER) {
-		set_period(carrier, 0);
-		atomic_store_explicit(&carrier->tick_ns, 0, memory_order_relaxed);
-	}
+	if (carrier->tick_kind == USCHED_TICK_TIMER)
+		usched_tick_set(carrier, 0);
 }
 
 /* Anything that a tick may find later without anybody telling. */
@@ -273,9 +273,8 @@ bool usched_tick_rest(struct usched_carrier *carrier)
 	USCHED_STEP("rest", carrier);
 	if (!atomic_exchange_explicit(&worker->tick_off, true, memory_order_relaxed))
 		atomic_fetch_add_explicit(&worker->scheduler->ticks_off, 1, memory_order_relaxed);
-	set_period(carrier, 0);
-	atomic_store_explicit(&carrier->tick_ns, 0, memory_order_relaxed);
-	atomic_thread_fence(memory_order_seq_cst);				/* [S3] of find.c */
+	/* Whoever wants it back meanwhile is seen here, too [Q2]. Its fence: [S3] of find.c */
+	usched_tick_set(carrier, 0);
 	if (may_get_work(worker)) {
 		usched_tick_wanted(worker);
 		return false;
@@ -304,10 +303,9 @@ void usched_tick_wanted(struct usched_worker *worker)
 
 void usched_tick_calm(struct usched_carrier *carrier)
 {
-	if (!atomic_load_explicit(&carrier->tick_fast, memory_order_relaxed))
-		return;
-	atomic_store_explicit(&carrier->tick_fast, false, memory_order_relaxed);
-	set_period(carrier, atomic_load_explicit(&carrier->tick_ns, memory_order_relaxed));
+	if (atomic_load_explicit(&carrier->tick_fast, memory_order_relaxed))
+		usched_tick_set(carrier,
+				atomic_load_explicit(&carrier->tick_ns, memory_order_relaxed));
 }
 
 static void shorten(struct usched_carrier *carrier, uint64_t period_ns)
@@ -318,7 +316,7 @@ static void shorten(struct usched_carrier *carrier, uint64_t period_ns)
 		return;
 	}
 	/* The flag twice: the carrier may have put its period right between the two calls, and
-	   does so again at its next tick. */
+	   does so again at its next tick. [Q2] */
 	atomic_store_explicit(&carrier->tick_fast, true, memory_order_relaxed);
 	set_period(carrier, period_ns);
 	atomic_store_explicit(&carrier->tick_fast, true, memory_order_relaxed);

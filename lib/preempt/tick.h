@@ -22,6 +22,11 @@
  *	[Q1] the monitor: store the quanta, seq_cst fence, set the period of who runs
  *	     a carrier:   set the period from a quantum, seq_cst fence, load the quantum again
  *	     Whoever sets last has seen the newest quantum.
+ *	[Q2] who sets a period: store tick_ns, clear tick_fast; set; look at tick_ns again
+ *	     who shortens it:   set; then set tick_fast
+ *	     Several may do so at once. The kernel sets one after the other, under a lock of its own,
+ *	     which also orders what is before and after it. So in the end the period is that in tick_ns,
+ *	     or tick_fast is set, and the next tick sets it right.
  *
  * The signal is a standard one: several that wait become one, where real-time signals would queue
  * up during a long system call and arrive all at once.
