@@ -253,7 +253,7 @@ struct usched_carrier {
 	int tick_descriptor;			/* perf						*/
 	timer_t tick_timer;			/* POSIX					*/
 	_Atomic uint64_t tick_ns;		/* its period; 0: stopped. See tick.h, [Q1]	*/
-	_Atomic bool tick_fast;			/* set to 50 us: it lost its worker, or is in libc */
+	_Atomic bool tick_fast;			/* shorter than that for one tick; see tick.h, [Q2] */
 	_Atomic bool signal_sent;		/* the monitor has ever sent it a tick		*/
 };
 

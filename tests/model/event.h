@@ -62,8 +62,8 @@ struct event_setup {
 	X(W1_CLAIM, event_deadline, false, "[W1] acquire of the claim by a post")	\
 	X(CLAIM, event_deadline, true, "CAS of the claim by a post")			\
 	X(CLAIM_TIMER, event_deadline, true, "CAS of the claim by a timer")		\
-	X(W2_CLAIM, event_two, false, "[W2] release of the claim")			\
-	X(W2_WAITER, event_two, false, "[W2] acquire by the waiter")			\
+	X(W2_CLAIM, event_nested, false, "[W2] release of the claim")			\
+	X(W2_WAITER, event_nested, false, "[W2] acquire by the waiter")			\
 	X(PASS, event_destroyed, false, "the thread's look at the lock after its wait") \
 	X(W2_PASS, event_two, true, "[W2] release of the claim, nor that look")
 

@@ -3,9 +3,6 @@
  * Two sides, each of which stores a word, fences, and looks at the other's: one of them must see the
  * other. The pairs are not in the machine of protocol.h, where they would multiply its states.
  *
- *	P6	a worker alone with its fiber switches its tick off, and looks once more whether it is
- *		alone | a push from elsewhere, and a look whether the tick has to be sent. The code
- *		has no such case today: ticks run while a carrier has a worker (tick.h).
  *	[S2]	a worker becomes busy | the monitor goes to sleep: find.c, threads.c
  *	[Q1]	a carrier arms its timer | the quantum changes: tick.c, host.c
  */
@@ -22,41 +19,6 @@ static bool end(struct model *model)
 {
 	part_end(model, OVER);
 	return true;
-}
-
-/* LEFT: tick off. RIGHT: the queue. KERNEL: a tick was sent. */
-static bool p6_step(struct model *model, unsigned int actor)
-{
-	struct model_thread *self = model_self(model);
-
-	switch ((enum step)self->at) {
-	case STORE:
-		model_store(model, actor, 1, actor == RIGHT ? MODEL_RELEASE : MODEL_RELAXED);
-		self->at = LOOK;
-		break;
-	case LOOK:
-		part_fence(model, actor == LEFT ? PAIRS_WITHOUT_P6_OWNER : PAIRS_WITHOUT_P6_REMOTE);
-		if (!model_load(model, 1 - actor, MODEL_RELAXED))
-			return end(model);
-		self->at = ACT;
-		break;
-	case ACT:
-		if (actor == LEFT)
-			model_store(model, LEFT, 0, MODEL_RELAXED);
-		else
-			model->state.notes[KERNEL] = 1;
-		return end(model);
-	default:
-		return false;
-	}
-	return true;
-}
-
-/* A fiber is queued, so there must be a tick. */
-static bool p6_is_over(struct model *model)
-{
-	return model->state.threads[LEFT].at == OVER && model->state.threads[RIGHT].at == OVER &&
-	       (model->state.notes[KERNEL] || !model->state.now[LEFT]);
 }
 
 /* LEFT: the worker is busy. RIGHT: the monitor is asleep. KERNEL: its descriptor is readable. */
@@ -164,6 +126,5 @@ static void tell_word(unsigned int word, char *text, size_t bytes)
 		     .begin = part_begin, .tell_value = part_tell_number,		\
 		     .step = pair##_step, .is_over = pair##_is_over)
 
-PAIR(p6);
 PAIR(s2);
 PAIR(q1);

@@ -31,7 +31,8 @@ enum step {
 };
 
 /* Variables; of setting a period there are two sets, since a tick may come inside. */
-enum { PERIOD, SEEN, OF_SETTING, IN_HANDLER = 2 * OF_SETTING, PENDING, SLICE_OF, ITEM, FIBER, URGENT_SEEN };
+enum { PERIOD, SEEN, OF_SETTING };
+enum { IN_HANDLER = 2 * OF_SETTING, PENDING, ITEM, FOUND };
 
 struct notes {
 	uint8_t calls, dispatches;	/* left				*/
@@ -282,6 +283,7 @@ static bool handle(struct model *model)
 	struct notes *notes = notes_of(model);
 	unsigned int fiber = model->state.now[CURRENT], dispatches = model->state.now[DISPATCHES];
 	unsigned int period, quantum, seen;
+	bool for_this;
 
 	switch ((enum step)self->at) {
 	case HANDLER:
@@ -294,23 +296,21 @@ static bool handle(struct model *model)
 			set(model, quantum_of(model, fiber), URGENT_LOOK);
 		break;
 	case URGENT_LOOK:
-		self->variables[URGENT_SEEN] = (uint8_t)model_load(model, URGENT, MODEL_RELAXED);
-		self->at = self->variables[URGENT_SEEN] ? URGENT_CLEAR : SLICE;
+		self->variables[FOUND] = (uint8_t)model_load(model, URGENT, MODEL_RELAXED);
+		self->at = self->variables[FOUND] ? URGENT_CLEAR : SLICE;
 		break;
 	case URGENT_CLEAR:
 		model_store(model, URGENT, 0, MODEL_RELAXED);
-		self->at = self->variables[URGENT_SEEN] == dispatches + 1 ||
-			   part_without(model, PERIOD_WITHOUT_THIS_DISPATCH) ? ROOM : SLICE;
-		if (self->at == ROOM && self->variables[URGENT_SEEN] != dispatches + 1)
-			model_fail(model, "a fiber is stopped for what another one was to be");
-		self->variables[URGENT_SEEN] = 0;
+		for_this = self->variables[FOUND] == dispatches + 1;
+		self->at = for_this || part_without(model, PERIOD_WITHOUT_THIS_DISPATCH) ? ROOM : SLICE;
+		if (self->at == ROOM && !for_this)
+			model_fail(model, "a fiber is stopped where another one was to be");
+		self->variables[FOUND] = 0;
 		break;
 	case SLICE:
 		period = model_load(model, TICK_NS, MODEL_RELAXED);
 		quantum = quantum_of(model, fiber);
 		self->at = HANDLER_END;
-		/* A new slice, or one that is not over. */
-		self->variables[SLICE_OF] = (uint8_t)dispatches;
 		if (period < quantum && !part_without(model, PERIOD_WITHOUT_GROWN))
 			set(model, quantum, HANDLER_END);
 		else if (setup->rests && !model_load(model, WORK, MODEL_RELAXED) &&
@@ -428,12 +428,12 @@ static bool monitor(struct model *model)
 		}
 		break;
 	case ORDER_DISPATCH:
-		self->variables[FIBER] = (uint8_t)(model_load(model, DISPATCHES, MODEL_RELAXED) + 1);
+		self->variables[FOUND] = (uint8_t)(model_load(model, DISPATCHES, MODEL_RELAXED) + 1);
 		call(model, SHORTEN, ORDER_URGENT);
 		break;
 	case ORDER_URGENT:
-		model_store(model, URGENT, self->variables[FIBER], MODEL_RELAXED);
-		self->variables[FIBER] = 0;
+		model_store(model, URGENT, self->variables[FOUND], MODEL_RELAXED);
+		self->variables[FOUND] = 0;
 		self->at = ORDER;
 		if (part_without(model, PERIOD_WITHOUT_LATE)) {
 			self->variables[ITEM]++;
@@ -442,12 +442,12 @@ static bool monitor(struct model *model)
 		break;
 	case RENEW:
 		model_fence(model);							/* [Q1] */
-		self->variables[FIBER] = (uint8_t)wanted(model);
+		self->variables[FOUND] = (uint8_t)wanted(model);
 		self->at = RENEW_NS;
 		break;
 	default:
-		now = self->variables[FIBER];
-		self->variables[FIBER] = 0;
+		now = self->variables[FOUND];
+		self->variables[FOUND] = 0;
 		self->variables[ITEM]++;
 		self->at = MONITOR_NEXT;
 		if (now && now != model_load(model, TICK_NS, MODEL_RELAXED))
@@ -551,8 +551,8 @@ static void tell_actor(struct model *model, unsigned int actor, char *text, size
 		"leaves", "is there a note?", "a note",
 		"tick: enters", "tick: was it hurried?", "tick: is it urgent?", "tick: no longer urgent",
 		"tick: is the slice over?", "tick: makes room", "tick: over",
-		"tick: rests", "tick: rests, period", "tick: rests, tick_ns", "tick: rests, look again", "calm: was it hurried?", "calm: sets the period",
-		"calm: over", "set: tick_ns", "set: flag", "set: period", "set: tick_ns, late",
+		"tick: rests", "tick: rests, period", "tick: rests, tick_ns", "tick: rests, look again",
+		"calm: was it hurried?", "calm: sets the period", "calm: over", "set: tick_ns", "set: flag", "set: period", "set: tick_ns, late",
 		"set: flag, late", "set: fence, what is wanted?", "set: tick_ns again",
 		"shorten: flag", "shorten: period", "shorten: flag again",
 		"next", "order: does it run?", "order: which dispatch?", "order: urgent",

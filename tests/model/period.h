@@ -26,7 +26,14 @@ struct period_setup {
 	bool outside;			/* somebody pushes work, and wants the tick back	*/
 };
 
-/* What is left out: name, setup of tests/t_model.c, whether it is missed there, what it is. */
+/*
+ * What is left out: name, setup of tests/t_model.c, whether it is missed there, what it is.
+ *
+ * Not missed, since all this asks is that nothing is wrong for ever: a quantum that is looked at again
+ * ([Q1] says that it counts at once, which is in pairs.c); calm, since the next tick outside the library
+ * would do the same; the flag before the short period, since the tick after that finds the flag; and the
+ * exchange of tick_off, by which the stopped ticks are counted, and which saves a second setting.
+ */
 #define PERIOD_WEAK(X)									\
 	X(FAST_FIRST, period_ordered, true, "the flag falls before the period is set")	\
 	X(NS_FIRST, period_calm, true, "tick_ns before the period is set")		\

@@ -13,7 +13,7 @@
  *	idle.c		sleep and wake				lib/worker/find.c
  *	tick.c		handler, hand-off, surrender		lib/preempt/decide.c,
  *								lib/worker/handoff.c
- *	monitor.c	take, revoke, reconcile			lib/preempt/monitor.c,
+ *	monitor.c	take, stand in, revoke, reconcile	lib/preempt/monitor.c,
  *								lib/runtime/host.c
  *	outside.c	a plain thread spawns			lib/runtime/spawn.c
  *

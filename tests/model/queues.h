@@ -57,8 +57,6 @@
 
 /* pairs.c: two threads, each stores, fences, and looks at what the other stores */
 #define PAIRS_WEAK(X)								\
-	X(P6_OWNER, true, "P6: fence between tick off and the last look")	\
-	X(P6_REMOTE, true, "P6: fence between push and the look at the tick")	\
 	X(S2_OWNER, true, "[S2] fence between mode and the look at the monitor")	\
 	X(S2_MONITOR, true, "[S2] fence between asleep and the last look")	\
 	X(Q1_ARMED, false, "[Q1] fence between armed and the quantum")		\
@@ -101,6 +99,6 @@ enum {
 };
 
 extern const struct model_machine ring_machine, spares_machine, dismiss_machine, inbox_machine,
-	pairs_p6_machine, pairs_s2_machine, pairs_q1_machine;
+	pairs_s2_machine, pairs_q1_machine;
 
 #endif /* USCHED_TESTS_MODEL_QUEUES_H */
