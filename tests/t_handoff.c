@@ -414,6 +414,63 @@ static void a_waker_waits_for_the_commit(void)
 	CU_ASSERT_EQUAL(usched_channel_free(channel), 0);
 }
 
+/*
+ * 13. Without a spare the monitor takes a stopped fiber out of the ring, whose carrier is to have the
+ *     worker of one that blocks. Just then that goes on and ends; the worker finds nothing, and sleeps.
+ *     The stopped fiber goes to the inbox, and somebody has to be told.
+ */
+static int blocks_on[2];
+static _Atomic bool blocked_ends, stood_in;
+
+static void holds_who_stands_in(const char *point, void *carrier)
+{
+	(void)carrier;
+	if (!is(point, "stand in") || !atomic_exchange(&blocked_ends, false))
+		return;
+	(void)!write(blocks_on[1], "", 1);
+	HOLD_UNTIL(atomic_load(&granted_worker(runtime, 0)->idle_since_ns));
+	atomic_store(&stood_in, true);
+}
+
+static void *blocks_in_read(void *argument)
+{
+	char byte;
+
+	return read(blocks_on[0], &byte, 1) == 1 ? argument : NULL;
+}
+
+static void a_fiber_that_is_put_back_wakes_its_worker(void)
+{
+	static struct hog stopped;
+	usched_fiber_t id;
+	void *result;
+
+	CU_ASSERT_FATAL(start_forced(1, 2));
+	CU_ASSERT_EQUAL_FATAL(pipe(blocks_on), 0);
+	for (unsigned int i = 0; i < TURNS; i++) {
+		atomic_store(&stood_in, false);
+		begin_hog(&stopped, NULL);
+		HOLD_UNTIL(atomic_load(&stopped.carrier));
+		CU_ASSERT_EQUAL_FATAL(usched_spawn(runtime, &id, blocks_in_read, &id, NULL), 0);
+		forced_tick(atomic_load(&stopped.carrier));
+		HOLD_UNTIL(is_held(stopped.id));
+		atomic_store(&forced_hook, holds_who_stands_in);
+		atomic_store(&blocked_ends, true);
+		let_monitor_go();
+		HOLD_UNTIL(atomic_load(&stood_in));
+		hog_runs(&stopped);
+		CU_ASSERT_FATAL(atomic_load(&holds_expired) == 0);
+		stop_monitor(runtime);
+		atomic_store(&forced_hook, NULL);
+		end_hog(&stopped);
+		CU_ASSERT_EQUAL(usched_join(id, &result, SOON), 0);
+		CU_ASSERT_PTR_EQUAL(result, &id);
+	}
+	close(blocks_on[0]);
+	close(blocks_on[1]);
+	stop();
+}
+
 #else
 
 static void needs_steps(void)
@@ -427,6 +484,7 @@ static void needs_steps(void)
 #define two_hogs_hand_over_to_each_other needs_steps
 #define a_held_fiber_is_joined_and_retuned needs_steps
 #define a_waker_waits_for_the_commit needs_steps
+#define a_fiber_that_is_put_back_wakes_its_worker needs_steps
 
 #endif
 
@@ -440,6 +498,8 @@ int main(void)
 		{ "two_hogs_hand_over_to_each_other", two_hogs_hand_over_to_each_other },
 		{ "a_held_fiber_is_joined_and_retuned", a_held_fiber_is_joined_and_retuned },
 		{ "a_waker_waits_for_the_commit", a_waker_waits_for_the_commit },
+		{ "a_fiber_that_is_put_back_wakes_its_worker",
+		  a_fiber_that_is_put_back_wakes_its_worker },
 	};
 
 	return usched_test_main("handoff", tests, sizeof(tests) / sizeof(tests[0]));

@@ -24,6 +24,8 @@
  *	11 a tick at every instruction		t_step
  *	12 somebody reaches for a fiber that is	t_handoff: a_held_fiber_is_joined_and_retuned
  *	   held, or does not wait quite yet	t_handoff: a_waker_waits_for_the_commit
+ *	13 the monitor puts a fiber back while	t_handoff: a_fiber_that_is_put_back_wakes_its_worker
+ *	   its worker has gone to sleep
  *
  * This file has those between a carrier and the monitor:
  *

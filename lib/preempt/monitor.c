@@ -142,6 +142,8 @@ static bool take(struct usched_scheduler *scheduler, struct usched_worker *worke
 		put_back(worker, spare, NULL);
 		return false;
 	}
+	if (popped)
+		USCHED_STEP("stand in", carrier);
 	seen = USCHED_REVOKE_REQUESTED;
 	if (!atomic_compare_exchange_strong_explicit(&carrier->revoke, &seen,
 						     USCHED_REVOKE_TAKEN, memory_order_acq_rel,
