@@ -26,6 +26,8 @@
  *	   held, or does not wait quite yet	t_handoff: a_waker_waits_for_the_commit
  *	13 the monitor puts a fiber back while	t_handoff: a_fiber_that_is_put_back_wakes_its_worker
  *	   its worker has gone to sleep
+ *	14 a tick is hurried while its period	t_ticks: a_tick_that_is_hurried_meanwhile_is_put_right
+ *	   is set
  *
  * This file has those between a carrier and the monitor:
  *

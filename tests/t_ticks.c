@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Ticks at odd moments: stopped while work comes, needed by one that lost its worker, sent to one that
- * handles a tick, sleeps, or has another worker meanwhile, or to a spare; and what a fiber that was
+ * handles a tick, sleeps, or has another worker meanwhile, or to a spare; hurried while they are set; and what a fiber that was
  * switched in place may not carry from one thread to another. Ticks come when the test says so. See the
  * table in t_protocol.c.
  */
@@ -155,10 +155,11 @@ static void who_lost_its_worker_gets_a_tick_that_was_off(void)
 
 /*
  * 9. A tick that found nobody is about to stop; then a fiber comes from outside, into the pool's inbox
- *    or the worker's mailbox, just before the owner says so or just after it has looked again. Either
- *    way the tick is there in the end. The monitor, which would see to it later, stands still.
+ *    or the worker's mailbox: just before the owner says so, just after that, or when it has looked
+ *    again. Either way the tick is there in the end. The monitor, which would see to it later, stands
+ *    still.
  */
-static const char *const moments[] = { "rest", "rested" };
+static const char *const moments[] = { "rest", "resting", "rested" };
 static _Atomic(const char *) moment;
 static _Atomic bool is_there, has_come;
 
@@ -193,7 +194,7 @@ static void one_tick(struct usched_carrier *carrier)
 static void work_from_outside_meets_a_tick_that_stops(void)
 {
 	start_without_monitor();
-	for (unsigned int i = 0; i < 4 * TURNS; i++) {
+	for (unsigned int i = 0; i < 6 * TURNS; i++) {
 		struct usched_fiber_options there = USCHED_FIBER_OPTIONS_INIT;
 		struct usched_carrier *carrier;
 
@@ -203,10 +204,10 @@ static void work_from_outside_meets_a_tick_that_stops(void)
 		HOLD_UNTIL(atomic_load(&hogs[0].carrier));
 		carrier = atomic_load(&hogs[0].carrier);
 		atomic_store(&forced_hook, work_comes);
-		atomic_store(&moment, moments[i % 2]);
+		atomic_store(&moment, moments[i % 3]);
 		while (!atomic_load(&is_there) && atomic_load(&holds_expired) == 0)
 			one_tick(carrier);
-		if (i % 4 >= 2)
+		if (i % 6 >= 3)
 			there.cpu = (int)worker->cpu;
 		begin(&hogs[1], &there);
 		atomic_store(&has_come, true);
@@ -517,6 +518,43 @@ static void a_fiber_that_moves_brings_no_alternate_stack(void)
 	stop();
 }
 
+/*
+ * 14. A carrier puts its period right, and just then somebody hurries its next tick. One more comes soon,
+ *     and the one after that is the quantum's.
+ */
+static _Atomic bool hurries;
+
+static void hurries_meanwhile(const char *point, void *carrier)
+{
+	if (is(point, "period") && atomic_exchange(&hurries, false))
+		usched_tick_hurry(carrier);
+}
+
+static void a_tick_that_is_hurried_meanwhile_is_put_right(void)
+{
+	struct usched_carrier *carrier;
+
+	start_without_monitor();
+	begin(&hogs[0], NULL);
+	begin(&hogs[1], NULL);		/* so that no tick rests */
+	HOLD_UNTIL(atomic_load(&hogs[0].carrier));
+	carrier = atomic_load(&hogs[0].carrier);
+	HOLD_UNTIL(tick_is_set(carrier));
+	for (unsigned int i = 0; i < TURNS; i++) {
+		atomic_store(&forced_hook, hurries_meanwhile);
+		atomic_store(&hurries, true);
+		usched_tick_hurry(carrier);
+		HOLD_UNTIL(!atomic_load(&hurries));
+		HOLD_UNTIL(tick_is_set(carrier));
+		CU_ASSERT_FATAL(atomic_load(&holds_expired) == 0);
+	}
+	atomic_store(&forced_hook, NULL);
+	atomic_store(&hogs[1].end, true);
+	end(&hogs[0]);
+	end(&hogs[1]);
+	stop();
+}
+
 #else
 
 static void needs_steps(void)
@@ -531,6 +569,7 @@ static void needs_steps(void)
 #define a_tick_for_an_earlier_dispatch_is_dropped needs_steps
 #define ticks_to_a_spare_are_nobodys needs_steps
 #define a_fiber_that_moves_brings_no_alternate_stack needs_steps
+#define a_tick_that_is_hurried_meanwhile_is_put_right needs_steps
 
 #endif
 
@@ -550,6 +589,8 @@ int main(void)
 		{ "ticks_to_a_spare_are_nobodys", ticks_to_a_spare_are_nobodys },
 		{ "a_fiber_that_moves_brings_no_alternate_stack",
 		  a_fiber_that_moves_brings_no_alternate_stack },
+		{ "a_tick_that_is_hurried_meanwhile_is_put_right",
+		  a_tick_that_is_hurried_meanwhile_is_put_right },
 	};
 
 	return usched_test_main("ticks", tests, sizeof(tests) / sizeof(tests[0]));

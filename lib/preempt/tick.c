@@ -211,6 +211,7 @@ void usched_tick_set(struct usched_carrier *carrier, uint64_t period_ns)
 		atomic_store_explicit(&carrier->tick_ns, period_ns, memory_order_relaxed);
 		atomic_store_explicit(&carrier->tick_fast, false, memory_order_relaxed);
 		set_period(carrier, period_ns);					/* [Q2] */
+		USCHED_STEP("period", carrier);
 		atomic_thread_fence(memory_order_seq_cst);			/* [Q1] */
 		now_ns = wanted_ns(carrier);
 		if (now_ns == 0)						/* [Q2] */
@@ -273,6 +274,7 @@ bool usched_tick_rest(struct usched_carrier *carrier)
 	USCHED_STEP("rest", carrier);
 	if (!atomic_exchange_explicit(&worker->tick_off, true, memory_order_relaxed))
 		atomic_fetch_add_explicit(&worker->scheduler->ticks_off, 1, memory_order_relaxed);
+	USCHED_STEP("resting", carrier);
 	/* Whoever wants it back meanwhile is seen here, too [Q2]. Its fence: [S3] of find.c */
 	usched_tick_set(carrier, 0);
 	if (may_get_work(worker)) {
