@@ -144,8 +144,9 @@ EVENTS(X)
 /* The period of a tick, and who changes it. */
 #define PERIODS(X)							\
 	X(period_ordered, .monitor = "o", .quantum = 2, .next = 2, .calls = 1, .dispatches = 1)	\
-	X(period_renewed, .monitor = "q", .quantum = 2, .next = 3, .calls = 2, .dispatches = 2)	\
-	X(period_calm, .monitor = "hq", .quantum = 3, .next = 2, .calls = 2, .dispatches = 1)	\
+	X(period_renewed, .monitor = "q", .quantum = 2, .next = 3, .calls = MORE(2, 1),	\
+	  .dispatches = MORE(2, 1))						\
+	X(period_calm, .monitor = "hq", .quantum = 3, .next = 2, .calls = MORE(2, 1), .dispatches = 1) \
 	X(period_grown, .monitor = "h", .quantum = 2, .next = 2, .calls = 2, .dispatches = 3, .own = true) \
 	X(period_slower, .monitor = "q", .quantum = 3, .next = 2, .calls = 1, .dispatches = 1)	\
 	X(period_rested, .monitor = "", .quantum = 2, .next = 2, .calls = 1, .dispatches = 0,	\
