@@ -26,7 +26,8 @@ libcore_la_SOURCES += lib/base/printable.c lib/base/printable.h
 libcore_la_SOURCES += lib/base/futex.h lib/base/clock.h lib/base/list.h
 
 # L1 arch: every CPU's files are listed here, so that each is in the tarball; one block is built.
-libcore_la_SOURCES += lib/arch/context.h lib/arch/cpu.h lib/arch/sanitize.h
+libcore_la_SOURCES += lib/arch/context.h lib/arch/cpu.h lib/arch/float_environment.h
+libcore_la_SOURCES += lib/arch/sanitize.h
 if ARCH_X86_64
 libcore_la_SOURCES += lib/arch/x86_64/context.c lib/arch/x86_64/switch.S
 endif

@@ -16,6 +16,7 @@
 
 #include "arch/context.h"
 #include "arch/cpu.h"
+#include "arch/float_environment.h"
 #include "arch/sanitize.h"
 #include "harness.h"
 #include "parties.h"
@@ -29,11 +30,16 @@ enum {
 	ROUNDS = USCHED_ARCH_GENERIC || USCHED_ASAN || USCHED_TSAN ? MILLION / 20 : MILLION,
 };
 
+/* As a fiber with a floating-point environment of its own is left. */
+static struct usched_float_environment shared;
+
 static void go_fp(struct party *from, struct party *to)
 {
-	usched_sanitize_switch_begin(&from->sanitize, &to->sanitize);
-	usched_arch_switch_fp(&from->context, &to->context);
-	usched_sanitize_switch_finish(&from->sanitize);
+	struct usched_float_environment own, others;
+
+	usched_float_environment_swap(&own, &shared);
+	go(from, to);
+	usched_float_environment_swap(&others, &own);
 }
 
 static void this_process_can_be_switched(void)
@@ -189,7 +195,6 @@ static void registers_are_kept(void)
 {
 #if STEP_REGISTERS > 0
 	keep_registers(usched_arch_switch);
-	keep_registers(usched_arch_switch_fp);
 #else
 	USCHED_SKIP("cpu: no register helper for this CPU");
 #endif
@@ -253,6 +258,7 @@ static void fp_round_up(void)
 struct fp_case {
 	struct party main, declared, plain;
 	struct fp_words declared_before, declared_after, plain_saw;
+	struct usched_float_environment gone;
 };
 
 static bool fp_equal(const struct fp_words *a, const struct fp_words *b)
@@ -270,7 +276,7 @@ static const struct usched_context *fp_declared_entry(void *argument)
 	go_fp(&fp->declared, &fp->main);
 	fp_read(&fp->declared_after);
 	go_fp(&fp->declared, &fp->plain);
-	usched_arch_fp_reset();
+	usched_float_environment_swap(&fp->gone, &shared);
 	leave(&fp->main);
 }
 
@@ -290,7 +296,7 @@ static void fp_control_is_kept_apart(void)
 	struct fp_case fp = { 0 };
 	struct fp_words before, between, after;
 
-	usched_arch_fp_capture();
+	usched_float_environment_capture(&shared);
 	native(&fp.main);
 	make(&fp.declared, fp_declared_entry, &fp);
 	make(&fp.plain, fp_plain_entry, &fp);
@@ -329,12 +335,12 @@ static void fp_control_is_shared_by_plain_contexts(void)
 
 	if (USCHED_ARCH_GENERIC)
 		USCHED_SKIP("generic: ucontext always switches FP state");
-	usched_arch_fp_capture();
+	usched_float_environment_capture(&shared);
 	native(&fp.main);
 	make(&fp.plain, fp_sharing_entry, &fp);
 	go(&fp.main, &fp.plain);
 	fp_read(&after);
-	usched_arch_fp_reset();
+	usched_float_environment_swap(&fp.gone, &shared);
 	CU_ASSERT(fp_equal(&after, &fp.plain_saw));
 	unmake(&fp.plain);
 }
@@ -529,13 +535,23 @@ static double bench_one(step_switch_function *function)
 	return best;
 }
 
+static void switch_fp(struct usched_context *save, const struct usched_context *load)
+{
+	struct usched_float_environment own, others;
+
+	usched_float_environment_swap(&own, &shared);
+	usched_arch_switch(save, load);
+	usched_float_environment_swap(&others, &own);
+}
+
 /* No assertion: figures decide nothing here. */
 static void what_a_switch_costs(void)
 {
 	if (USCHED_ASAN || USCHED_TSAN)
 		USCHED_SKIP("sanitizer: the raw switch is not announced here");
-	printf("info: plain switch %.2f ns, with FP control %.2f ns (two contexts, best of 5)\n",
-	       bench_one(usched_arch_switch), bench_one(usched_arch_switch_fp));
+	usched_float_environment_capture(&shared);
+	printf("info: plain switch %.2f ns, with an FP environment %.2f ns (two contexts, best of 5)\n",
+	       bench_one(usched_arch_switch), bench_one(switch_fp));
 }
 
 int main(void)

@@ -20,14 +20,13 @@
  *	caller-saved registers	the compiler spilled them: the switch is a call
  *	the signal mask		it belongs to the carrier
  *	the thread pointer	fibers use the thread-local storage of whoever carries them
- *	FP control words	shared by all plain contexts of a thread; see usched_arch_switch_fp()
+ *	the FP environment	the thread's, too; see arch/float_environment.h
  *
  * Invariants
  *	I1  Between the store to save->sp and the reload of the stack pointer the caller still stands
  *	    on its stack. So nobody may load @save before the code that @load continues has run: a
  *	    fiber is published from the other side, never from its own stack.
- *	I2  All contexts have the same frame, whichever routine saved them, and any routine may load
- *	    any of them.
+ *	I2  All contexts have the same frame, and any routine may load any of them.
  *	I3  At every instruction an unwinder finds the caller of the switch, or the clean end of a
  *	    stack; the first frame of a fiber is the outermost one.
  *
@@ -52,8 +51,9 @@ struct usched_context {
  *
  * Leaves MXCSR, the x87 control word and FPCR alone: they cost as much again as the rest of the
  * switch, or more (2.4-3.3 ns against 6.1 ns between two contexts on an AMD EPYC; Intel cores that
- * reload MXCSR soon after storing it stall for longer). A fiber that changes them leaves with
- * usched_arch_switch_fp().
+ * reload MXCSR soon after storing it stall for longer). A fiber that has its own keeps them itself
+ * (leave_fiber() in worker/dispatch.c). The generic variant's ucontext calls may switch them all the
+ * same; who loads a context does not rely on either.
  *
  * Ownership:	both structs stay with the caller.
  * Ordering:	none; whatever hands the context over (a queue, a futex word) provides it.
@@ -63,24 +63,6 @@ struct usched_context {
  *		the stack it interrupted.
  */
 void usched_arch_switch(struct usched_context *save, const struct usched_context *load);
-
-/**
- * usched_arch_switch_fp() - usched_arch_switch() for a fiber with FP control state of its own
- * @save:	filled with the context being left
- * @load:	the context to continue, saved by either routine
- *
- * The side that leaves chooses: a fiber that declared FP control state always leaves with this
- * routine, everybody else with the plain one. The caller's words are stored, the shared ones
- * (usched_arch_fp_capture()) are loaded before the switch, and the caller's are loaded again when
- * it is resumed. So a declared fiber and the plain ones never see each other's rounding mode.
- *
- * Sticky exception flags travel with the control words, since the CPU keeps them in one register.
- *
- * The generic variant has one routine for both: its ucontext calls always switch FP state.
- *
- * Callable from: as usched_arch_switch().
- */
-void usched_arch_switch_fp(struct usched_context *save, const struct usched_context *load);
 
 /**
  * usched_arch_entry - what runs on a new stack
@@ -116,8 +98,6 @@ void usched_arch_context_init(struct usched_context *context, void *stack_low, v
  *
  * Serves a finished fiber whose warm stack takes the next new one.
  *
- * A fiber with FP control state of its own calls usched_arch_fp_reset() before.
- *
  * Callable from: fiber.
  */
 _Noreturn void usched_arch_start(void *stack_low, void *stack_top, usched_arch_entry *entry,
@@ -128,8 +108,6 @@ _Noreturn void usched_arch_start(void *stack_low, void *stack_top, usched_arch_e
  * @load:	the context to continue
  *
  * The stack that is left may be used again, or unmapped, as soon as the other side runs.
- *
- * A fiber with FP control state of its own calls usched_arch_fp_reset() before.
  *
  * Callable from: fiber.
  */
@@ -145,25 +123,6 @@ _Noreturn void usched_arch_leave(const struct usched_context *load);
  * Callable from: any thread, before the first switch.
  */
 int usched_arch_check(void);
-
-/**
- * usched_arch_fp_capture() - make the caller's FP control words the shared ones
- *
- * Called when a runtime starts, so that a program which set flush-to-zero or a rounding mode in
- * main() finds it in its plain fibers also after a declared fiber has run. Kernel threads inherit
- * the words from their creator by themselves. There is one set for the process: the last capture
- * counts. Until the first one they are the ABI's initial values.
- *
- * Callable from: any thread.
- */
-void usched_arch_fp_capture(void);
-
-/**
- * usched_arch_fp_reset() - load the shared FP control words
- *
- * Callable from: fiber.
- */
-void usched_arch_fp_reset(void);
 
 /**
  * usched_arch_in_switch() - is this an address inside the routines above?

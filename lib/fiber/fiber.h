@@ -94,6 +94,7 @@ struct usched_fiber {
 	_Atomic uint32_t worker_cpu;		/* last; relaxed: for observers		*/
 	_Atomic uint64_t quantum_ns;		/* its own; USCHED_QUANTUM_DEFAULT: its class's.
 						   Relaxed: taken up at the next dispatch or tick */
+	bool has_float_environment;		/* of its own; fixed			*/
 
 	struct usched_sanitize sanitize;
 	void *stack_low;			/* bounds, once it ran			*/

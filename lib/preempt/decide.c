@@ -162,6 +162,7 @@ static bool may_move(struct tick *tick)
 static void switch_stack(struct tick *tick)
 {
 	struct usched_carrier *before = tick->carrier;
+	struct usched_float_environment handlers;
 	sigset_t signal;
 
 	count(tick, USCHED_DECISION_YIELDED);
@@ -170,9 +171,9 @@ static void switch_stack(struct tick *tick)
 	sigemptyset(&signal);
 	sigaddset(&signal, usched_tick_signal());
 	pthread_sigmask(SIG_UNBLOCK, &signal, NULL);
-	/* Rounding modes: here they are the kernel's for a handler, or the fiber's, whose own are in
-	   the frame. Whoever comes next finds the program's. */
-	usched_arch_fp_reset();
+	/* Here it is the kernel's for a handler, or the fiber's, whose own is in the frame. Whoever
+	   comes next finds the program's. */
+	usched_float_environment_swap(&handlers, &before->scheduler->float_environment);
 	tick->carrier = usched_switch_to(tick->carrier, tick->next);
 	/* sigreturn also puts the alternate stack back: the one of the thread that it now is. The
 	   mask in the frame is every carrier's. */

@@ -209,7 +209,7 @@ int usched_runtime_create(struct usched_runtime **result,
 		.wake_monitor = usched_monitor_wake,
 		.fiber_ended = fiber_ended,
 	};
-	usched_arch_fp_capture();
+	usched_float_environment_capture(&scheduler->float_environment);
 	usched_cycles_find_rate(&scheduler->rate);
 	error = usched_topology_read(&runtime->topology);
 	if (!error)

@@ -63,6 +63,7 @@ static int read_options(const struct usched_fiber_options **options,
 	    (unsigned int)given->preempt > USCHED_PREEMPT_YIELD ||
 	    (unsigned int)given->priority > USCHED_PRIORITY_LOW ||
 	    given->node < USCHED_ANYWHERE || given->cpu < USCHED_ANYWHERE ||
+	    (given->flags & ~USCHED_FIBER_FENV) != 0 ||
 	    !usched_quantum_is_valid(given->quantum_ns, USCHED_QUANTUM_MIN_NS))
 		return -EINVAL;
 	*options = given;
@@ -141,6 +142,7 @@ int usched_spawn(struct usched_runtime *runtime, usched_fiber_t *id,
 	atomic_store_explicit(&fiber->sections, 0, memory_order_relaxed);
 	fiber->section_note = false;
 	fiber->exceptions = (struct usched_exceptions){ NULL, 0 };
+	fiber->has_float_environment = (options->flags & USCHED_FIBER_FENV) != 0;
 	atomic_store_explicit(&fiber->quantum_ns,
 			      usched_quantum_clamp(scheduler, options->quantum_ns),
 			      memory_order_relaxed);

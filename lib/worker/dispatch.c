@@ -433,11 +433,9 @@ static inline void complete(struct usched_carrier *carrier)
 	}
 }
 
-/* Leave the current fiber for the next one, or for the loop. Returns on the fiber's new carrier. */
-static struct usched_carrier *leave_fiber(struct usched_carrier *carrier, enum usched_after after,
-					  struct usched_fiber *next)
+static struct usched_carrier *switch_fiber(struct usched_carrier *carrier, struct usched_fiber *fiber,
+					   enum usched_after after, struct usched_fiber *next)
 {
-	struct usched_fiber *fiber = usched_current(carrier);
 	struct usched_worker *worker = usched_owned(carrier);
 
 	usched_debug_assert(carrier == usched_carrier_self_get());
@@ -460,6 +458,42 @@ static struct usched_carrier *leave_fiber(struct usched_carrier *carrier, enum u
 	carrier = usched_carrier_self_get();
 	complete(carrier);
 	return carrier;
+}
+
+/* The runtime's floating-point environment, for a fiber with one of its own that begins or has ended. */
+__attribute__((noinline))
+static void reset_float_environment(struct usched_carrier *carrier)
+{
+	struct usched_float_environment gone;
+
+	usched_float_environment_swap(&gone, &carrier->scheduler->float_environment);
+}
+
+/* The same from before the next fiber begins until this one is back, which finds its own again: so all
+   others, the loop and first frames of fibers know of the runtime's alone. */
+__attribute__((noinline))
+static struct usched_carrier *leave_float_environment(struct usched_carrier *carrier,
+						      struct usched_fiber *fiber,
+						      enum usched_after after,
+						      struct usched_fiber *next)
+{
+	struct usched_float_environment own, runtimes;
+
+	usched_float_environment_swap(&own, &carrier->scheduler->float_environment);
+	carrier = switch_fiber(carrier, fiber, after, next);
+	usched_float_environment_swap(&runtimes, &own);
+	return carrier;
+}
+
+/* Leave the current fiber for the next one, or for the loop. Returns on the fiber's new carrier. */
+static struct usched_carrier *leave_fiber(struct usched_carrier *carrier, enum usched_after after,
+					  struct usched_fiber *next)
+{
+	struct usched_fiber *fiber = usched_current(carrier);
+
+	if (__builtin_expect(fiber->has_float_environment, 0))
+		return leave_float_environment(carrier, fiber, after, next);
+	return switch_fiber(carrier, fiber, after, next);
 }
 
 /* What to run when the current fiber leaves; NULL sends it to the loop. Polling wakes fibers, and must
@@ -661,6 +695,8 @@ const struct usched_context *usched_fiber_main(void *argument)
 	usched_sanitize_switch_finish(&fiber->sanitize);
 	fiber->stack_entry = __builtin_frame_address(0);
 	complete(carrier);
+	if (__builtin_expect(fiber->has_float_environment, 0))
+		reset_float_environment(carrier);
 	usched_leave(carrier);
 
 	fiber->result = fiber->function(fiber->argument);
@@ -669,6 +705,8 @@ const struct usched_context *usched_fiber_main(void *argument)
 	if (__builtin_expect(!carrier, 0))
 		exit(0);	/* a child of fork, whose last thread ends: as threads do */
 	usched_enter_carrier(carrier);
+	if (__builtin_expect(fiber->has_float_environment, 0))
+		reset_float_environment(carrier);
 	worker = usched_owned(carrier);
 	next = next_after_end(carrier, fiber);
 #if !defined(USCHED_SANITIZE_ADDRESS) && !defined(USCHED_SANITIZE_THREAD)

@@ -31,6 +31,7 @@
 
 #include "arch/context.h"
 #include "arch/cpu.h"
+#include "arch/float_environment.h"
 #include "arch/sanitize.h"
 #include "base/clock.h"
 #include "base/spinlock.h"
@@ -289,6 +290,7 @@ struct usched_scheduler {
 	struct usched_descriptor *descriptors;	/* by file descriptor; see io/descriptor.h	*/
 	uint32_t descriptors_max;
 	sigset_t carrier_mask;			/* signal mask of running carriers		*/
+	struct usched_float_environment float_environment; /* of its carriers: their creator's; fixed */
 	bool membarrier;			/* else enter uses a full fence			*/
 	struct usched_cycles_rate rate;
 	uint64_t quantum_floor_ns;		/* a shorter quantum is raised to this		*/

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * aarch64: the first frame of a fiber, and FPCR. The picture is in switch.S; the assertions keep
- * the two honest.
+ * aarch64: the first frame of a fiber. The picture is in switch.S; the assertions keep the two honest.
  */
 #include <errno.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -39,12 +37,6 @@ extern __attribute__((visibility("hidden"))) const char usched_arch_text_begin[]
 extern __attribute__((visibility("hidden"))) const char usched_arch_text_end[];
 __attribute__((visibility("hidden"))) void usched_arch_first_frame(void);
 
-/*
- * FPCR. The ABI's initial value: all exceptions masked, round to nearest, no flush to zero. switch.S
- * reads it; `used`: link-time optimisation does not see those reads.
- */
-__attribute__((visibility("hidden"), used)) _Atomic uint64_t usched_arch_fp_shared = 0;
-
 void usched_arch_context_init(struct usched_context *context, void *stack_low, void *stack_top,
 			      usched_arch_entry *entry, void *argument)
 {
@@ -67,23 +59,6 @@ int usched_arch_check(void)
 	if (prctl(PR_GET_SHADOW_STACK_STATUS, &mode, 0, 0, 0) != 0)
 		return 0;
 	return (mode & PR_SHADOW_STACK_ENABLE) == 0 ? 0 : -ENOTSUP;
-}
-
-void usched_arch_fp_capture(void)
-{
-	uint64_t fpcr;
-
-	__asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
-	/* Relaxed: a carrier that still loads the old word is a runtime of before the capture. */
-	atomic_store_explicit(&usched_arch_fp_shared, fpcr, memory_order_relaxed);
-}
-
-void usched_arch_fp_reset(void)
-{
-	/* Relaxed: see usched_arch_fp_capture(). */
-	uint64_t fpcr = atomic_load_explicit(&usched_arch_fp_shared, memory_order_relaxed);
-
-	__asm__ volatile("msr fpcr, %0" : : "r"(fpcr));
 }
 
 bool usched_arch_in_switch(uintptr_t pc)

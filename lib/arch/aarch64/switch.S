@@ -123,39 +123,6 @@ function usched_arch_switch
 	.cfi_endproc
 	.size	usched_arch_switch, . - usched_arch_switch
 
-/* void usched_arch_switch_fp(struct usched_context *save, const struct usched_context *load) */
-/*                                                   x0                                x1    */
-/*
- * A frame around the plain switch, so that contexts look alike (I2):
- *
- *	sp +  0  x29, x30
- *	     16  FPCR (8 bytes), unused (8)
- */
-	.p2align 4
-function usched_arch_switch_fp
-	.cfi_startproc
-	bti	c
-	stp	x29, x30, [sp, -32]!
-	.cfi_def_cfa_offset 32
-	.cfi_rel_offset x29, 0
-	.cfi_rel_offset x30, 8
-	mov	x29, sp
-	mrs	x2, fpcr
-	str	x2, [sp, 16]
-	adrp	x3, usched_arch_fp_shared
-	ldr	x3, [x3, :lo12:usched_arch_fp_shared]
-	msr	fpcr, x3
-	bl	usched_arch_switch
-	ldr	x2, [sp, 16]
-	msr	fpcr, x2
-	ldp	x29, x30, [sp], 32
-	.cfi_restore x29
-	.cfi_restore x30
-	.cfi_def_cfa_offset 0
-	ret
-	.cfi_endproc
-	.size	usched_arch_switch_fp, . - usched_arch_switch_fp
-
 /* _Noreturn void usched_arch_leave(const struct usched_context *load) */
 /*                                                               x0    */
 	.p2align 4

@@ -95,11 +95,6 @@ void usched_arch_switch(struct usched_context *save, const struct usched_context
 		die("usched: swapcontext() failed; this is a bug\n");
 }
 
-void usched_arch_switch_fp(struct usched_context *save, const struct usched_context *load)
-{
-	usched_arch_switch(save, load);
-}
-
 void usched_arch_context_init(struct usched_context *context, void *stack_low, void *stack_top,
 			      usched_arch_entry *entry, void *argument)
 {
@@ -140,15 +135,6 @@ void usched_arch_leave(const struct usched_context *load)
 int usched_arch_check(void)
 {
 	return 0;
-}
-
-/* setcontext() and swapcontext() switch all FP state. */
-void usched_arch_fp_capture(void)
-{
-}
-
-void usched_arch_fp_reset(void)
-{
 }
 
 bool usched_arch_in_switch(uintptr_t pc)

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * x86-64: the first frame of a fiber, and the FP control words. The picture is in switch.S; the
- * assertions keep the two honest.
+ * x86-64: the first frame of a fiber. The picture is in switch.S; the assertions keep the two honest.
  */
 #include <errno.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -30,17 +28,6 @@ extern __attribute__((visibility("hidden"))) const char usched_arch_text_begin[]
 extern __attribute__((visibility("hidden"))) const char usched_arch_text_end[];
 __attribute__((visibility("hidden"))) void usched_arch_first_frame(void);
 
-/*
- * Low half: MXCSR; then the x87 control word. The ABI's initial values: all exceptions masked,
- * round to nearest, 64-bit x87 precision. One word, so that a capture is seen whole; switch.S reads
- * it. `used`: link-time optimisation does not see those reads.
- */
-__attribute__((visibility("hidden"), used))
-_Atomic uint64_t usched_arch_fp_shared = 0x0000037f00001f80;
-
-/* MXCSR bits 0-5 are sticky flags, not control. */
-#define MXCSR_CONTROL	0xffffffc0U
-
 void usched_arch_context_init(struct usched_context *context, void *stack_low, void *stack_top,
 			      usched_arch_entry *entry, void *argument)
 {
@@ -62,28 +49,6 @@ int usched_arch_check(void)
 	/* rdsspq: leaves the register alone where there is no shadow stack. */
 	__asm__ volatile(".byte 0xf3, 0x48, 0x0f, 0x1e, 0xc8" : "+a"(shadow_stack));
 	return shadow_stack == 0 ? 0 : -ENOTSUP;
-}
-
-void usched_arch_fp_capture(void)
-{
-	uint32_t mxcsr;
-	uint16_t x87;
-
-	__asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
-	__asm__ volatile("fnstcw %0" : "=m"(x87));
-	/* Relaxed: a carrier that still loads the old words is a runtime of before the capture. */
-	atomic_store_explicit(&usched_arch_fp_shared, (uint64_t)x87 << 32 | (mxcsr & MXCSR_CONTROL),
-			      memory_order_relaxed);
-}
-
-void usched_arch_fp_reset(void)
-{
-	/* Relaxed: see usched_arch_fp_capture(). */
-	uint64_t shared = atomic_load_explicit(&usched_arch_fp_shared, memory_order_relaxed);
-	uint32_t mxcsr = (uint32_t)shared;
-	uint16_t x87 = (uint16_t)(shared >> 32);
-
-	__asm__ volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(mxcsr), "m"(x87));
 }
 
 bool usched_arch_in_switch(uintptr_t pc)

@@ -117,36 +117,6 @@ function usched_arch_switch
 	.cfi_endproc
 	.size	usched_arch_switch, . - usched_arch_switch
 
-/* void usched_arch_switch_fp(struct usched_context *save, const struct usched_context *load) */
-/*                                                   rdi                               rsi   */
-/*
- * A frame around the plain switch, so that contexts look alike (I2):
- *
- *	sp + 0  MXCSR (4 bytes)
- *	     4  x87 control word (2), unused (2)
- *	     8  return address
- */
-	.p2align 4
-function usched_arch_switch_fp
-	.cfi_startproc
-	endbr64
-	subq	$8, %rsp
-	.cfi_adjust_cfa_offset 8
-	stmxcsr	(%rsp)
-	fnstcw	4(%rsp)
-	ldmxcsr	usched_arch_fp_shared(%rip)
-	fldcw	usched_arch_fp_shared+4(%rip)
-	call	usched_arch_switch
-	ldmxcsr	(%rsp)
-	fldcw	4(%rsp)
-	movq	8(%rsp), %rcx
-	leaq	16(%rsp), %rsp
-	.cfi_def_cfa_offset 0
-	.cfi_register %rip, %rcx
-	notrack jmp *%rcx
-	.cfi_endproc
-	.size	usched_arch_switch_fp, . - usched_arch_switch_fp
-
 /* _Noreturn void usched_arch_leave(const struct usched_context *load) */
 /*                                                               rdi   */
 	.p2align 4
