@@ -6,15 +6,15 @@
  * in another: then errno has come along, and the signal mask, the alternate stack and the TLS base
  * are those of that thread, as it had them when a canary saw it first.
  *
- * Each turn of the loop has other rounding modes, in the loop alone: a fiber that keeps its own
- * across the calls of the library would have to declare them, and no public call does that yet.
- * tests/t_arch.c tests the switch for such fibers. That a fiber finds the modes of a new thread
- * where it has set none is checked here, too.
+ * Each turn of the loop has other rounding modes. Every other fiber has declared that it changes
+ * them (USCHED_FIBER_FENV): it also goes through the library, from one loop to the next, with modes of
+ * its own, and finds them again. The others find those of a new thread.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -24,7 +24,7 @@
 
 #if defined(__x86_64__) || defined(__aarch64__)
 
-enum { ERRNO = 4711, CARRIERS = 128 };
+enum { ERRNO = 4711, CARRIERS = 128, FIBERS = 12 };
 
 /* What a carrier's thread had when it was seen first; by index. */
 struct belongings {
@@ -35,6 +35,8 @@ struct belongings {
 
 
 static struct belongings belongings[CARRIERS];
+static uint64_t own_modes[FIBERS];	/* by the fiber's number */
+static const char *registers;		/* that are checked */
 static void (*hold)(const struct canary *in, struct canary *out);
 
 static void fill(struct storm_fiber *fiber, struct canary *canary)
@@ -85,15 +87,18 @@ static void choose(void)
 	__builtin_cpu_init();
 	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")) {
 		hold = storm_hold_avx512;
+		registers = "zmm0-31, k0-7";
 		vectors = 32;
 		vector_bytes = 64;
 		masks = 8;
 	} else if (__builtin_cpu_supports("avx")) {
 		hold = storm_hold_avx;
+		registers = "ymm0-15; this CPU has no AVX-512, so no zmm and no k register";
 		vectors = 16;
 		vector_bytes = 32;
 	} else {
 		hold = storm_hold_sse;
+		registers = "xmm0-15; this CPU has no AVX, so no ymm, zmm and k register";
 		vectors = 16;
 		vector_bytes = 16;
 	}
@@ -127,6 +132,11 @@ static void compare(struct storm_fiber *fiber, const struct canary *in, const st
 		differ(fiber, "red zone", i, in->red_zone + i, out->red_zone + i, 64);
 }
 
+static void take_modes(const struct canary *canary)
+{
+	__asm__ volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(canary->mxcsr), "m"(canary->x87_control));
+}
+
 static uint64_t control_now(void)
 {
 	uint32_t mxcsr;
@@ -145,6 +155,7 @@ _Static_assert(offsetof(struct canary, vectors) == 256, "canary_aarch64.S");
 static void choose(void)
 {
 	hold = storm_hold;
+	registers = "v0-31; of SVE nothing";
 }
 
 static void set_control(struct storm_fiber *fiber, struct canary *canary)
@@ -162,6 +173,11 @@ static void compare(struct storm_fiber *fiber, const struct canary *in, const st
 	differ(fiber, "FPCR", 0, &in->control, &out->control, sizeof(in->control));
 }
 
+static void take_modes(const struct canary *canary)
+{
+	__asm__ volatile("msr fpcr, %0" : : "r"(canary->control));
+}
+
 static uint64_t control_now(void)
 {
 	uint64_t control;
@@ -176,8 +192,14 @@ static uint64_t control_at_start;
 
 static const char *begin(void)
 {
-	choose();
+	if (!registers) {
+		choose();
+		printf("canary: checks the general registers, those of floating-point control, and %s\n",
+		       registers);
+	}
 	control_at_start = control_now();
+	for (unsigned int i = 0; i < FIBERS; i++)
+		own_modes[i] = control_at_start;
 	memset(belongings, 0, sizeof(belongings));
 	return NULL;
 }
@@ -231,9 +253,20 @@ static void use_canary(struct storm_fiber *fiber)
 	pthread_t before = pthread_self();
 	int got;
 
-	STORM_CHECK(fiber, control_now() == control_at_start,
-		    "expected the rounding of a new thread, %llx, got %llx",
-		    (unsigned long long)control_at_start, (unsigned long long)control_now());
+	if (fiber->number % 2) {
+		STORM_CHECK(fiber, control_now() == own_modes[fiber->number],
+			    "expected the fiber's own rounding, %llx, got %llx",
+			    (unsigned long long)own_modes[fiber->number],
+			    (unsigned long long)control_now());
+		fill(fiber, &out);
+		set_control(fiber, &out);
+		take_modes(&out);
+		own_modes[fiber->number] = control_now();
+	} else {
+		STORM_CHECK(fiber, control_now() == control_at_start,
+			    "expected the rounding of a new thread, %llx, got %llx",
+			    (unsigned long long)control_at_start, (unsigned long long)control_now());
+	}
 	fill(fiber, &in);
 	set_control(fiber, &in);
 	memcpy(&out, &in, sizeof(out));
@@ -251,7 +284,8 @@ static void use_canary(struct storm_fiber *fiber)
 }
 
 const struct storm_group storm_canary = {
-	.name = "canary", .fibers = 12, .enough = 12, .begin = begin, .operation = use_canary,
+	.name = "canary", .fibers = FIBERS, .enough = FIBERS, .own_environments = true,
+	.begin = begin, .operation = use_canary,
 };
 
 #else

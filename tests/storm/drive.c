@@ -156,6 +156,8 @@ static usched_fiber_t spawn(const struct storm_group *group, unsigned int number
 	snprintf(name, sizeof(name), "%s %u", group->name, number);
 	options.name = name;
 	options.preempt = storm_run.mode;
+	if (group->own_environments && number % 2)
+		options.flags = USCHED_FIBER_FENV;
 #if defined(USCHED_SANITIZE_ADDRESS) || defined(USCHED_SANITIZE_THREAD)
 	options.stack = USCHED_STACK_LARGE;
 #endif

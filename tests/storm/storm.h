@@ -48,6 +48,7 @@ struct storm_group {
 	const char *name;
 	unsigned int fibers;
 	unsigned int enough;		/* operations of all together, before a run ends */
+	bool own_environments;		/* USCHED_FIBER_FENV for those with an odd number */
 	const char *missing;		/* why this build has none; NULL: it has	*/
 	/* In a plain thread, before a run: NULL, or why the group cannot run here. */
 	const char *(*begin)(void);
