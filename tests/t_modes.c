@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where a fiber may be stopped, as a program causes it: declared code is switched in place, and what is
- * vetoed is handed over; and what becomes of locks that are held meanwhile.
+ * vetoed is handed over.
  *
  * The workers' own counters say which row of the decision table was taken.
  */
@@ -16,9 +16,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
 #include <ucontext.h>
-#include <unistd.h>
 
 #include <usched/usched.h>
 
@@ -134,8 +132,6 @@ static void rounding_stays_with_the_fiber(void)
 
 	if (USCHED_SIGNALS_ARE_DELAYED)
 		USCHED_SKIP("tsan: a handler does not run where the signal arrives");
-	if (USCHED_ARCH_GENERIC)
-		USCHED_SKIP("generic: every stack begins in libc, so nothing is switched in place");
 	CU_ASSERT_EQUAL(USCHED_CODE_ADD(), 0);
 	atomic_store(&other_rounding, 0);
 	fesetround(FE_TOWARDZERO);
@@ -477,148 +473,6 @@ static void declared_ranges_are_checked(void)
 	CU_ASSERT_EQUAL(usched_code_remove(bytes, bytes + 1), -ENOENT);
 }
 
-/* ---- two deadlocks that do not happen ---- */
-
-static pthread_mutex_t plain_mutex = PTHREAD_MUTEX_INITIALIZER;
-static _Atomic unsigned int turns_with_mutex;
-static int pipe_ends[2];
-
-/* Declared code with a pthread mutex held, against the advice; the kind that has no owner. */
-USCHED_MIGRATABLE static void *computes_with_mutex(void *argument)
-{
-	volatile unsigned int work = 0;
-
-	for (unsigned int i = 0; i < 50; i++) {
-		pthread_mutex_lock(&plain_mutex);
-		for (unsigned int j = 0; j < 300000; j++)
-			work++;
-		atomic_fetch_add(&turns_with_mutex, 1);
-		pthread_mutex_unlock(&plain_mutex);
-	}
-	return argument;
-}
-
-static void a_yield_fiber_holds_a_pthread_mutex_that_its_sibling_wants(void)
-{
-	usched_fiber_t ids[4];
-
-	CU_ASSERT_EQUAL(USCHED_CODE_ADD(), 0);
-	start(200000, USCHED_WAKEUP_DEFAULT, USCHED_BUDGET_DEFAULT);
-	atomic_store(&turns_with_mutex, 0);
-	for (unsigned int i = 0; i < 4; i++)
-		ids[i] = spawn(USCHED_PREEMPT_YIELD, computes_with_mutex, NULL);
-	for (unsigned int i = 0; i < 4; i++)
-		join(ids[i]);
-	CU_ASSERT_EQUAL(atomic_load(&turns_with_mutex), 200);
-	stop();
-}
-
-static void *reads_byte(void *argument)
-{
-	char byte = 0;
-
-	return read(pipe_ends[0], &byte, 1) == 1 && byte == 'x' ? NULL : argument;
-}
-
-USCHED_MIGRATABLE static void *computes_then_writes(void *argument)
-{
-	volatile unsigned int work = 0;
-
-	for (unsigned int j = 0; j < 3000000; j++)
-		work++;
-	return write(pipe_ends[1], "x", 1) == 1 ? NULL : argument;
-}
-
-static void a_sibling_blocks_in_read_on_what_a_preempted_fiber_must_write(void)
-{
-	CU_ASSERT_EQUAL_FATAL(pipe(pipe_ends), 0);
-	CU_ASSERT_EQUAL(USCHED_CODE_ADD(), 0);
-	start(200000, USCHED_WAKEUP_DEFAULT, USCHED_BUDGET_DEFAULT);
-	for (unsigned int i = 0; i < 10; i++) {
-		usched_fiber_t writer = spawn(USCHED_PREEMPT_YIELD, computes_then_writes, &writer);
-		usched_fiber_t reader = spawn(USCHED_PREEMPT_YIELD, reads_byte, &reader);
-
-		CU_ASSERT_PTR_NULL(join(reader));
-		CU_ASSERT_PTR_NULL(join(writer));
-	}
-	stop();
-	close(pipe_ends[0]);
-	close(pipe_ends[1]);
-}
-
-/* ---- damage that does happen, to who breaks the promise of declared code ---- */
-
-enum { MUTEXES = 1000, ROUNDS = 100 };
-
-static pthread_mutex_t owned_mutexes[MUTEXES];
-static _Atomic int done_with;			/* index + 1 */
-static _Atomic long locked_by;			/* the thread that its mutex takes for its owner */
-static _Atomic unsigned int entered, not_unlocked;
-
-/* Begins in the thread that the holder was switched away from, which "owns" the mutex. Stopped in mid-run
-   it keeps that thread, so that the holder goes on in another. */
-static void *enters_an_owned_mutex(void *argument)
-{
-	int i = (int)(intptr_t)argument;
-
-	if (syscall(SYS_gettid) == atomic_load(&locked_by) &&
-	    pthread_mutex_trylock(&owned_mutexes[i]) == 0) {
-		/* Two fibers are inside. */
-		atomic_fetch_add(&entered, 1);
-		pthread_mutex_unlock(&owned_mutexes[i]);
-	}
-	while (atomic_load(&done_with) <= i)
-		;
-	return NULL;
-}
-
-/* Holds a mutex that knows its owner across a switch in place, until it goes on in another thread. One
-   that a tick finds in libc is handed over, and does not: then it tries the next one. */
-USCHED_MIGRATABLE static void *holds_an_owned_mutex(void *argument)
-{
-	for (int i = 0; i < MUTEXES && !(atomic_load(&entered) > 0 && atomic_load(&not_unlocked) > 0); i++) {
-		usched_fiber_t other = 0;
-
-		pthread_mutex_lock(&owned_mutexes[i]);
-		atomic_store(&locked_by, syscall(SYS_gettid));
-		if (usched_spawn(NULL, &other, enters_an_owned_mutex, (void *)(intptr_t)i, NULL))
-			return &owned_mutexes;
-		for (int round = 0; round < ROUNDS && syscall(SYS_gettid) == atomic_load(&locked_by);
-		     round++) {
-			for (unsigned int j = 0; j < 100000; j++)
-				__asm__ volatile("");
-		}
-		if (pthread_mutex_unlock(&owned_mutexes[i]) == EPERM)
-			atomic_fetch_add(&not_unlocked, 1);
-		atomic_store(&done_with, i + 1);
-		if (usched_join(other, NULL, USCHED_FOREVER))
-			return &owned_mutexes;
-	}
-	return argument;
-}
-
-static void an_owned_mutex_held_across_a_switch_is_damaged(void)
-{
-	pthread_mutexattr_t attributes;
-
-	if (USCHED_SIGNALS_ARE_DELAYED)
-		USCHED_SKIP("tsan: a handler does not run where the signal arrives");
-	if (USCHED_ARCH_GENERIC)
-		USCHED_SKIP("generic: every stack begins in libc, so nothing is switched in place");
-	pthread_mutexattr_init(&attributes);
-	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
-	for (unsigned int i = 0; i < MUTEXES; i++)
-		pthread_mutex_init(&owned_mutexes[i], &attributes);
-	pthread_mutexattr_destroy(&attributes);
-	CU_ASSERT_EQUAL(USCHED_CODE_ADD(), 0);
-	start(200000, USCHED_WAKEUP_DEFAULT, USCHED_BUDGET_DEFAULT);
-	CU_ASSERT_PTR_NULL(join(spawn(USCHED_PREEMPT_YIELD, holds_an_owned_mutex, NULL)));
-	/* Its holder cannot unlock it, and who has the holder's old thread walks in. */
-	CU_ASSERT(atomic_load(&not_unlocked) > 0);
-	CU_ASSERT(atomic_load(&entered) > 0);
-	stop();
-}
-
 int main(void)
 {
 	static const struct usched_test tests[] = {
@@ -631,12 +485,6 @@ int main(void)
 		{ "a_larger_frame_is_handed_over", a_larger_frame_is_handed_over },
 		{ "callbacks_are_handed_over", callbacks_are_handed_over },
 		{ "declared_ranges_are_checked", declared_ranges_are_checked },
-		{ "a_yield_fiber_holds_a_pthread_mutex_that_its_sibling_wants",
-		  a_yield_fiber_holds_a_pthread_mutex_that_its_sibling_wants },
-		{ "a_sibling_blocks_in_read_on_what_a_preempted_fiber_must_write",
-		  a_sibling_blocks_in_read_on_what_a_preempted_fiber_must_write },
-		{ "an_owned_mutex_held_across_a_switch_is_damaged",
-		  an_owned_mutex_held_across_a_switch_is_damaged },
 	};
 
 	return usched_test_main("modes", tests, sizeof(tests) / sizeof(tests[0]));

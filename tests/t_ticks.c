@@ -478,8 +478,6 @@ static void a_fiber_that_moves_brings_no_alternate_stack(void)
 
 	if (USCHED_SIGNALS_ARE_DELAYED)
 		USCHED_SKIP("tsan: a handler does not run where the signal arrives");
-	if (USCHED_ARCH_GENERIC)
-		USCHED_SKIP("generic: every stack begins in libc, so nothing is switched in place");
 	CU_ASSERT_EQUAL(USCHED_CODE_ADD(), 0);
 	yield.preempt = USCHED_PREEMPT_YIELD;
 	for (unsigned int i = 0; i < CARRIERS_SEEN; i++)
