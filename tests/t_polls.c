@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a poll brings: one fiber runs where it was found, many wake another worker, and a worker that
- * finds nothing looks at the kernel once.
+ * What a poll brings: one fiber runs where it was found, many wake another worker, and a fiber that goes
+ * on beside busy descriptors looks for their next events.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -133,11 +133,56 @@ static void events_behind_a_long_run_are_answered(void)
 	end(runtime, fibers, MANY);
 }
 
+static bool (*tick_in)(struct usched_carrier *carrier, uint64_t delay_ns);
+static _Atomic unsigned int orders;
+
+static bool count_order(struct usched_carrier *carrier, uint64_t delay_ns)
+{
+	atomic_fetch_add(&orders, 1);
+	return tick_in(carrier, delay_ns);
+}
+
+/* A fiber that was stopped goes on while events come: its own tick is to look for the next one. */
+static void a_stopped_fiber_looks_for_events(void)
+{
+	struct usched_runtime_options options = USCHED_RUNTIME_OPTIONS_INIT;
+	struct usched_runtime *runtime = NULL;
+	usched_fiber_t hogs[2], fiber;
+
+	options.workers = 1;
+	options.flags = USCHED_RUNTIME_EMBEDDED;
+	CU_ASSERT_EQUAL_FATAL(usched_runtime_create(&runtime, &options), 0);
+	tick_in = runtime->scheduler.hooks.tick_in;
+	runtime->scheduler.hooks.tick_in = count_order;
+	atomic_store(&stop, false);
+	atomic_store(&orders, 0);
+	for (unsigned int i = 0; i < 2; i++)
+		CU_ASSERT_EQUAL_FATAL(usched_spawn(runtime, &hogs[i], compute, NULL, NULL), 0);
+	while (atomic_load(&runtime->scheduler.workers[0].counters.dispatches) < 20)
+		pause_ms(1);
+	CU_ASSERT_EQUAL(atomic_load(&orders), 0);	/* nothing came */
+	begin(runtime, &fiber, 1);
+	for (unsigned int i = 1; i <= 20; i++) {
+		CU_ASSERT_EQUAL(write(ends[0][1], "x", 1), 1);
+		while (atomic_load(&answers) < i)
+			pause_ms(0);
+	}
+	/* Once for each event at most, and the hog goes on after most of them. */
+	printf("info: %u orders for 20 events\n", atomic_load(&orders));
+	CU_ASSERT(atomic_load(&orders) > 0);
+	CU_ASSERT(atomic_load(&orders) <= 20);
+	atomic_store(&stop, true);
+	for (unsigned int i = 0; i < 2; i++)
+		CU_ASSERT_EQUAL(usched_join(hogs[i], NULL, USCHED_FOREVER), 0);
+	end(runtime, &fiber, 1);
+}
+
 int main(void)
 {
 	static const struct usched_test tests[] = {
 		{ "one_event_wakes_one_worker", one_event_wakes_one_worker },
 		{ "events_behind_a_long_run_are_answered", events_behind_a_long_run_are_answered },
+		{ "a_stopped_fiber_looks_for_events", a_stopped_fiber_looks_for_events },
 	};
 
 	return usched_test_main("polls", tests, sizeof(tests) / sizeof(tests[0]));

@@ -20,7 +20,9 @@
 enum {
 	AGE_TURN_NS = 10000000,		/* one fiber of each lower priority */
 	LATE_NS = 4000000,		/* that a tick may be late	*/
-	STILL_PERCENT = 10,		/* of a pass: a clock that moved less stood still */
+	LEAST_NS = 500000,		/* between two passes: less proves nothing */
+	BUSY_PERCENT = 90,		/* of a pass: a clock that moved more never stood still */
+	STILL_PERCENT = 10,		/* one that moved less stood still all the time */
 };
 
 void usched_monitor_init(struct usched_scheduler *scheduler)
@@ -188,6 +190,17 @@ bool usched_monitor_take_blocked(struct usched_worker *worker, struct usched_car
 	return true;
 }
 
+/*
+ * The carrier has not been on a CPU all the time since the last pass: is it blocked? Or the kernel gave
+ * its CPU to somebody else. Where the kernel does not tell, the clock's word must do.
+ */
+static bool stands_still(struct usched_worker *worker, struct usched_carrier *owner, uint64_t ran_ns,
+			 uint64_t passed_ns)
+{
+	return passed_ns >= LEAST_NS && ran_ns < passed_ns * BUSY_PERCENT / 100 && has_other_work(worker) &&
+	       is_blocked(owner, ran_ns < passed_ns * STILL_PERCENT / 100);
+}
+
 static void look_at(struct usched_scheduler *scheduler, struct usched_worker *worker,
 		    uint64_t now_ns)
 {
@@ -195,21 +208,31 @@ static void look_at(struct usched_scheduler *scheduler, struct usched_worker *wo
 	uint64_t dispatches = atomic_load_explicit(&worker->counters.dispatches,
 						   memory_order_relaxed);
 	uint64_t ticks = atomic_load_explicit(&worker->counters.ticks, memory_order_relaxed);
+	uint64_t clock_ns, passed_ns, ran_ns, quantum_ns;
 	struct usched_fiber *fiber;
-	uint64_t quantum_ns, clock_ns, ran_ns;
+	bool seen_before;
 
 	atomic_store_explicit(&worker->poll_due, true, memory_order_relaxed);
 	if (!owner || !atomic_load_explicit(&owner->ready, memory_order_acquire))
 		return;
-	if (owner != worker->seen_owner || dispatches != worker->seen_dispatches ||
+	clock_ns = thread_clock_ns(owner);
+	passed_ns = now_ns - worker->pass_ns;
+	ran_ns = clock_ns - worker->pass_clock_ns;
+	seen_before = owner == worker->seen_owner;
+	worker->seen_owner = owner;
+	worker->pass_ns = now_ns;
+	worker->pass_clock_ns = clock_ns;
+	if (!seen_before || dispatches != worker->seen_dispatches ||
 	    atomic_load_explicit(&owner->in_runtime, memory_order_relaxed)) {
-		worker->seen_owner = owner;
 		worker->seen_dispatches = dispatches;
 		worker->seen_ticks = ticks;
-		worker->seen_clock_ns = thread_clock_ns(owner);
+		worker->seen_clock_ns = clock_ns;
 		worker->seen_since_ns = now_ns;
-		worker->window_clock_ns = worker->seen_clock_ns;
-		worker->window_ns = now_ns;
+		/* Of a new owner it is not known how long it ran: ask. */
+		if (!atomic_load_explicit(&owner->in_runtime, memory_order_relaxed) &&
+		    (seen_before ? stands_still(worker, owner, ran_ns, passed_ns) :
+				   has_other_work(worker) && is_blocked(owner, false)))
+			take(scheduler, worker, owner);
 		return;
 	}
 	/* It has run the same fiber since the last pass: let others have what it woke. */
@@ -222,25 +245,17 @@ static void look_at(struct usched_scheduler *scheduler, struct usched_worker *wo
 		return;
 	if (atomic_load_explicit(&worker->tick_off, memory_order_relaxed))
 		usched_tick_wanted(worker);
+	if (stands_still(worker, owner, ran_ns, passed_ns)) {
+		take(scheduler, worker, owner);
+		return;
+	}
 	/* A hint like the rest; a descriptor's memory is always there to be read. */
 	fiber = usched_current(owner);
 	quantum_ns = fiber ? usched_quantum_of(worker, fiber) : 0;
-	clock_ns = thread_clock_ns(owner);
 	ran_ns = clock_ns - worker->seen_clock_ns;
-	/* From pass to pass, so that it does not count how long it ran before. */
-	if (clock_ns - worker->window_clock_ns <
-	    (now_ns - worker->window_ns) * STILL_PERCENT / 100) {
-		/* It stood still: blocked, or the kernel gave its CPU to somebody else. Where the
-		   kernel does not tell, the clock's word must do. */
-		if (is_blocked(owner, true))
-			take(scheduler, worker, owner);
-		return;
-	}
-	worker->window_ns = now_ns;
-	worker->window_clock_ns = clock_ns;
 	if (quantum_ns && ran_ns > 2 * quantum_ns + LATE_NS && ticks == worker->seen_ticks &&
-		   usched_fiber_mode(fiber) != USCHED_PREEMPT_NEVER &&
-		   atomic_load_explicit(&fiber->sections, memory_order_relaxed) == 0) {
+	    usched_fiber_mode(fiber) != USCHED_PREEMPT_NEVER &&
+	    atomic_load_explicit(&fiber->sections, memory_order_relaxed) == 0) {
 		/* It runs, but no tick arrives: busy in the kernel, or the signal is blocked. On a
 		   virtual machine time that the host took counts as run, so a tick may be late. A
 		   fiber that is never preempted loses its worker only when it is blocked. */

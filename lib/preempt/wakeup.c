@@ -13,6 +13,7 @@
 enum {
 	PAUSE_NS = 1000000,	/* between looks at the epoll of a worker that serves itself	*/
 	LONGEST_PAUSE_NS = 8000000,	/* after many that were in vain				*/
+	AGAIN_NS = 50000,	/* until another look at who was in the library		*/
 	LATE_NS = 100000,	/* a tick that was ordered, before it is looked for		*/
 };
 
@@ -123,6 +124,12 @@ static void look_at(struct usched_worker *worker, int epoll, uint64_t mark, uint
 	if (!owner || !fiber || usched_owned(owner) != worker ||
 	    atomic_load_explicit(&owner->in_runtime, memory_order_relaxed)) {
 		watch->ready = false;	/* it polls by itself */
+		if (now_ns - watch->again_ns >= PAUSE_NS &&
+		    atomic_load_explicit(&worker->timers.first_ns, memory_order_relaxed) != UINT64_MAX) {
+			/* Or has just begun a slice, and told us: on one CPU it is still there. */
+			watch->again_ns = now_ns;
+			sooner(due_ns, now_ns + AGAIN_NS);
+		}
 		return;
 	}
 	if (dispatches != watch->dispatches) {

@@ -202,6 +202,7 @@ int usched_runtime_create(struct usched_runtime **result,
 	scheduler->hooks = (struct usched_hooks){
 		.io_event = usched_descriptor_event,
 		.tick_set = usched_tick_begin,
+		.tick_in = usched_tick_in,
 		.tick_stop = usched_tick_stop,
 		.tick_wanted = usched_tick_wanted,
 		.tick_pending = usched_preempt_pending,

@@ -16,6 +16,31 @@
 #include "worker/dispatch.h"
 #include "worker/inbox.h"
 
+/*
+ * While I/O is busy the next event comes within the minimum slice, and nobody need wait for the monitor to
+ * see it: the carrier's own tick looks then.
+ */
+static void order_look(struct usched_carrier *carrier, struct usched_worker *worker,
+		       struct usched_fiber *fiber)
+{
+	struct usched_scheduler *scheduler = worker->scheduler;
+	uint64_t events = atomic_load_explicit(&worker->counters.io_events, memory_order_relaxed);
+	uint64_t wakeup_ns = atomic_load_explicit(&scheduler->wakeup_ns, memory_order_relaxed);
+
+	if (events == worker->events_seen)
+		return;
+	worker->events_seen = events;
+	/* With a quantum that is off this is false, too. Relaxed: who reads it, in a tick of this very
+	   carrier, compares; the monitor may order the same. */
+	if (wakeup_ns && wakeup_ns < usched_quantum_of(worker, fiber) &&
+	    usched_fiber_mode(fiber) != USCHED_PREEMPT_NEVER &&
+	    scheduler->hooks.tick_in(carrier, wakeup_ns))
+		atomic_store_explicit(&worker->urgent,
+				      atomic_load_explicit(&worker->counters.dispatches,
+							   memory_order_relaxed) + 1,
+				      memory_order_relaxed);
+}
+
 void usched_resume_bound(struct usched_carrier *carrier, struct usched_fiber *fiber)
 {
 	struct usched_worker *worker = usched_owned(carrier);
@@ -26,6 +51,7 @@ void usched_resume_bound(struct usched_carrier *carrier, struct usched_fiber *fi
 	usched_begin_slice(carrier, worker, fiber);
 	carrier->tick_dispatches = atomic_load_explicit(&worker->counters.dispatches,
 							memory_order_relaxed);
+	order_look(carrier, worker, fiber);
 }
 
 static void bind_fiber(struct usched_carrier *carrier, struct usched_fiber *fiber)

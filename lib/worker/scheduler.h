@@ -103,6 +103,7 @@ struct usched_watch {
 	uint64_t polls;			/* the worker's, when the epoll had something	*/
 	uint64_t arm_ns;		/* not armed before				*/
 	uint64_t pause_ns;		/* until it is armed again			*/
+	uint64_t again_ns;		/* when another look was taken soon		*/
 	uint64_t dispatches;		/* the slice that runs, and since when it was seen */
 	uint64_t since_ns;
 	uint64_t urgent_ns;		/* the last urgent signal			*/
@@ -121,6 +122,7 @@ struct usched_worker {
 	uint32_t fresh_streak;			/* dispatches since one from USED		*/
 	uint32_t polls_skipped;			/* dispatches since the last poll		*/
 	bool polling;				/* in usched_poll()				*/
+	uint64_t events_seen;			/* io_events when a stopped fiber went on	*/
 	uint64_t poll_dispatches, poll_cycles;	/* at the last poll, and at its end		*/
 	uint64_t run_ns;			/* of a fiber, from dispatch to dispatch, smoothed; 0:
 						   none was measured		*/
@@ -172,9 +174,9 @@ struct usched_worker {
 	uint64_t seen_dispatches;
 	uint64_t seen_ticks;
 	struct usched_carrier *seen_owner;
-	uint64_t seen_clock_ns;			/* the owner's CPU clock			*/
-	uint64_t window_ns;			/* the last pass at which it had run a while	*/
-	uint64_t window_clock_ns;
+	uint64_t seen_clock_ns;			/* the owner's CPU clock when dispatches moved	*/
+	uint64_t pass_ns;			/* the last pass, and the owner's clock then	*/
+	uint64_t pass_clock_ns;
 	uint64_t seen_since_ns;			/* when dispatches last moved			*/
 	struct usched_watch watch;
 	uint64_t automatic_ns;			/* the quantum that adapts itself; 0: not begun	*/
@@ -263,6 +265,8 @@ struct usched_hooks {
 	void (*io_event)(struct usched_carrier *carrier, uint64_t data, uint32_t events);
 	/* L5: the current fiber wants another tick than the carrier has. */
 	void (*tick_set)(struct usched_carrier *carrier, uint64_t period_ns);
+	/* L5: the caller's own tick comes after so long, once. False: it cannot be ordered. */
+	bool (*tick_in)(struct usched_carrier *carrier, uint64_t delay_ns);
 	/* L5: a carrier ends to own a worker, or goes to sleep with it. */
 	void (*tick_stop)(struct usched_carrier *carrier);
 	/* L5: a worker whose tick was stopped has something else to run. */
