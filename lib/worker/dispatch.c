@@ -149,7 +149,6 @@ static struct usched_fiber *pick_aged(struct usched_worker *worker)
 	return fiber;
 }
 
-/* As usched_pick_from(), but of the inboxes only now and then. */
 static inline bool inbox_is_due(struct usched_worker *worker)
 {
 	if (atomic_load_explicit(&worker->counters.dispatches, memory_order_relaxed) % INBOX_EVERY &&
@@ -174,6 +173,7 @@ static struct usched_fiber *pick_after_streak(struct usched_worker *worker, stru
 	return pick_ring(worker, least);
 }
 
+/* As usched_pick_from(), but of the inboxes only now and then. */
 static struct usched_fiber *pick_own(struct usched_worker *worker, enum usched_priority least)
 {
 	struct usched_fiber *fiber;
@@ -194,6 +194,8 @@ static struct usched_fiber *pick_own(struct usched_worker *worker, enum usched_p
 	return fiber ? pick_after_streak(worker, fiber, least) : pick_ring(worker, least);
 }
 
+/* What the own queues did not have. */
+__attribute__((noinline))
 static struct usched_fiber *pick_inbox(struct usched_worker *worker, enum usched_priority least)
 {
 	return take_inboxes(worker) ? pick_ring(worker, least) : NULL;

@@ -16,9 +16,11 @@
 #include "worker/dispatch.h"
 #include "worker/inbox.h"
 
+enum { BUSY_EVENTS = 4 };	/* since the last fiber that had been stopped went on */
+
 /*
- * While I/O is busy the next event comes within the minimum slice, and nobody need wait for the monitor to
- * see it: the carrier's own tick looks then.
+ * While I/O is busy the next events come within the minimum slice, and nobody need wait for the monitor to
+ * see them: the carrier's own tick looks then. For single ones it would be a tick in vain.
  */
 static void order_look(struct usched_carrier *carrier, struct usched_worker *worker,
 		       struct usched_fiber *fiber)
@@ -26,10 +28,11 @@ static void order_look(struct usched_carrier *carrier, struct usched_worker *wor
 	struct usched_scheduler *scheduler = worker->scheduler;
 	uint64_t events = atomic_load_explicit(&worker->counters.io_events, memory_order_relaxed);
 	uint64_t wakeup_ns = atomic_load_explicit(&scheduler->wakeup_ns, memory_order_relaxed);
+	uint64_t came = events - worker->events_seen;
 
-	if (events == worker->events_seen)
-		return;
 	worker->events_seen = events;
+	if (came < BUSY_EVENTS)
+		return;
 	/* With a quantum that is off this is false, too. Relaxed: who reads it, in a tick of this very
 	   carrier, compares; the monitor may order the same. */
 	if (wakeup_ns && wakeup_ns < usched_quantum_of(worker, fiber) &&
