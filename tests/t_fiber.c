@@ -272,6 +272,67 @@ static void higher_priority_runs_first(void)
 	stop(runtime);
 }
 
+struct page {
+	struct usched_worker *worker;
+	bool served;			/* one of USED has run since the last page */
+};
+
+static void *yields_and_notes(void *argument)
+{
+	usched_yield();
+	return note(argument);
+}
+
+/* A page is turned while one that has yielded waits, and one that is new. */
+static void *turns_a_page(void *argument)
+{
+	static char names[] = "UF";
+	struct page *page = argument;
+	struct usched_worker *worker = page->worker;
+	uint64_t turn = atomic_load(&worker->age_turn);
+	usched_fiber_t used, fresh;
+
+	usched_spawn(NULL, &used, yields_and_notes, &names[0], NULL);
+	usched_yield();
+	worker->age_served = turn - 1;
+	worker->aging = 0;
+	worker->used_page = page->served ? turn - 1 : turn - 2;
+	usched_spawn(NULL, &fresh, note, &names[1], NULL);
+	usched_join(fresh, NULL, USCHED_FOREVER);
+	usched_join(used, NULL, USCHED_FOREVER);
+	settled = atomic_load(&worker->age_turn) == turn;
+	return NULL;
+}
+
+static void a_page_gives_a_turn_to_who_had_none(void)
+{
+	struct usched_runtime_options options = USCHED_RUNTIME_OPTIONS_INIT;
+	struct usched_fiber_options never = USCHED_FIBER_OPTIONS_INIT;
+
+	options.workers = 1;
+	options.quantum_ns = USCHED_QUANTUM_OFF;
+	options.flags = USCHED_RUNTIME_EMBEDDED;
+	never.preempt = USCHED_PREEMPT_NEVER;
+	for (unsigned int served = 0; served < 2; served++) {
+		struct usched_runtime *runtime;
+		unsigned int rounds = 0;
+		usched_fiber_t id;
+		struct page page;
+
+		CU_ASSERT_EQUAL_FATAL(usched_runtime_create(&runtime, &options), 0);
+		page = (struct page){ &runtime->scheduler.workers[0], served };
+		do {
+			memset(order, 0, sizeof(order));
+			atomic_store(&order_count, 0);
+			CU_ASSERT_EQUAL(usched_spawn(runtime, &id, turns_a_page, &page, &never), 0);
+			CU_ASSERT_EQUAL(usched_join(id, NULL, SOON), 0);
+		} while (!settled && ++rounds < 10000);
+		CU_ASSERT(settled);
+		CU_ASSERT_STRING_EQUAL(order, served ? "FU" : "UF");
+		stop(runtime);
+	}
+}
+
 static void runtimes_live_side_by_side(void)
 {
 	struct usched_runtime *runtimes[3];
@@ -349,6 +410,7 @@ int main(void)
 		{ "bad_options_are_refused", bad_options_are_refused },
 		{ "every_stack_class_works", every_stack_class_works },
 		{ "higher_priority_runs_first", higher_priority_runs_first },
+		{ "a_page_gives_a_turn_to_who_had_none", a_page_gives_a_turn_to_who_had_none },
 		{ "runtimes_live_side_by_side", runtimes_live_side_by_side },
 		{ "a_tree_of_fibers_adds_up", a_tree_of_fibers_adds_up },
 		{ "threads_may_call", threads_may_call },

@@ -118,14 +118,17 @@ static struct usched_fiber *pick_ring(struct usched_worker *worker, enum usched_
 	}
 	worker->fresh_streak = 0;
 	fiber = usched_ring_pop(&rings[USCHED_RING_USED]);
-	if (!fiber)
+	if (fiber)
+		worker->used_page = worker->age_served;
+	else
 		fiber = usched_ring_pop(&rings[USCHED_RING_FRESH]);
 	if (!fiber && least == USCHED_PRIORITY_LOW)
 		fiber = usched_ring_pop(&rings[USCHED_RING_LOW]);
 	return fiber;
 }
 
-/* Each page that the monitor turns gives one fiber of LOW a turn, and one of NORMAL. */
+/* Each page that the monitor turns gives one fiber of LOW a turn, and one of NORMAL: of USED, unless one
+   of these has had its turn since the last page. Else it would run before somebody who was just woken. */
 __attribute__((noinline))
 static struct usched_fiber *pick_aged(struct usched_worker *worker)
 {
@@ -133,6 +136,7 @@ static struct usched_fiber *pick_aged(struct usched_worker *worker)
 	struct usched_fiber *fiber = NULL;
 
 	if (turn != worker->age_served) {
+		worker->normal_served = worker->used_page == worker->age_served;
 		worker->age_served = turn;
 		worker->aging = 2;
 	}
@@ -140,7 +144,7 @@ static struct usched_fiber *pick_aged(struct usched_worker *worker)
 		worker->aging--;
 		if (worker->aging == 1) {
 			fiber = usched_ring_pop(&worker->rings[USCHED_RING_LOW]);
-		} else {
+		} else if (!worker->normal_served) {
 			fiber = usched_ring_pop(&worker->rings[USCHED_RING_USED]);
 			if (!fiber)
 				fiber = usched_ring_pop(&worker->rings[USCHED_RING_FRESH]);

@@ -15,7 +15,8 @@
  * is entered directly when it is ready and unbound; else the carrier's native loop looks further.
  *
  * Order of choice, one look each:
- *	1. each 10 ms one NORMAL and one LOW fiber (the monitor turns the page)
+ *	1. each 10 ms one LOW fiber, and one NORMAL if none of USED had a turn since (the monitor turns
+ *	   the page)
  *	2. `next`, the fiber woken last, at most 3 times in a row: it shares the waker's slice
  *	3. HIGH
  *	4. FRESH (new, or woken), but after 64 of them in a row one USED
