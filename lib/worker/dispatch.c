@@ -674,6 +674,7 @@ USCHED_SANITIZE_INLINE const struct usched_context *end_at(const struct usched_c
 #endif
 }
 
+#if !defined(USCHED_SANITIZE_ADDRESS) && !defined(USCHED_SANITIZE_THREAD)
 /* Whoever of the two has none gets one, and the other way round. */
 static void swap_stacks(struct usched_fiber *ended, struct usched_fiber *next)
 {
@@ -690,6 +691,7 @@ static void swap_stacks(struct usched_fiber *ended, struct usched_fiber *next)
 	ended->stack_slot = kept.slot;
 	ended->has_stack = kept.has;
 }
+#endif
 
 const struct usched_context *usched_fiber_main(void *argument)
 {
