@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Choosing and switching; see dispatch.h. Looking outside the own worker is in find.c, leaving a
- * fiber in mid-run in handoff.c, birth and memory of fibers in birth.c.
+ * fiber in mid-run in handoff.c, birth and memory of fibers in birth.c. Picking is not in a file of its
+ * own, since usched_park() is flat: picking, switching and completing are compiled into it.
  */
 #include <stddef.h>
 #include <stdlib.h>

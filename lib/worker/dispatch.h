@@ -261,10 +261,9 @@ void usched_surrender(struct usched_carrier *carrier);
  * usched_poll() - timers and I/O of an owned worker, and of the dormant ones it serves
  * @timeout_ns:	0: do not wait; else sleep at most so long, or until woken
  *
- * Return:	how many fibers became ready
  * Callable from: the owner; with 0 also in the tick handler
  */
-unsigned int usched_poll(struct usched_carrier *carrier, uint64_t timeout_ns);
+void usched_poll(struct usched_carrier *carrier, uint64_t timeout_ns);
 
 /** usched_notify() - a ring of an owned worker has grown: should a sleeping worker steal? */
 void usched_notify(struct usched_worker *worker);

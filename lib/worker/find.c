@@ -64,22 +64,19 @@ int usched_poll_events(int descriptor, struct epoll_event *events, uint64_t time
 			  (int)((timeout_ns + 999999) / 1000000));
 }
 
-static unsigned int fire_timers(struct usched_carrier *carrier, struct usched_timers *timers)
+static void fire_timers(struct usched_carrier *carrier, struct usched_timers *timers)
 {
 	struct usched_worker *worker = usched_owned(carrier);
-	unsigned int fired = 0;
 	struct usched_fiber *fiber;
 	uint64_t now_ns;
 
 	if (atomic_load_explicit(&timers->first_ns, memory_order_relaxed) == UINT64_MAX)
-		return 0;
+		return;
 	now_ns = usched_clock_now_ns();
 	while ((fiber = usched_timers_expire(timers, now_ns))) {
 		usched_count(&worker->counters.timers_fired);
 		usched_ready(carrier, fiber, USCHED_PLACE_FRESH);
-		fired++;
 	}
-	return fired;
 }
 
 static void handle_events(struct usched_carrier *carrier, struct epoll_event *events, int count)
@@ -89,9 +86,9 @@ static void handle_events(struct usched_carrier *carrier, struct epoll_event *ev
 	for (int i = 0; i < count; i++) {
 		uint64_t data = events[i].data.u64;
 
-		if (data == USCHED_POLL_WAKE) {
-			/* Edge-triggered: it has done what it is for. */
-		} else if (data & USCHED_POLL_ADOPTED) {
+		if (data == USCHED_POLL_WAKE)
+			continue;	/* edge-triggered: it has done what it is for */
+		if (data & USCHED_POLL_ADOPTED) {
 			struct usched_worker *adopted =
 				&worker->scheduler->workers[data & ~USCHED_POLL_ADOPTED];
 			struct epoll_event *more = events + USCHED_POLL_EVENTS;
@@ -128,11 +125,10 @@ static void measure_runs(struct usched_worker *worker)
 	worker->poll_dispatches = dispatches;
 }
 
-unsigned int usched_poll(struct usched_carrier *carrier, uint64_t timeout_ns)
+void usched_poll(struct usched_carrier *carrier, uint64_t timeout_ns)
 {
 	struct usched_worker *worker = usched_owned(carrier);
 	uint64_t wakes = atomic_load_explicit(&worker->counters.wakes, memory_order_relaxed);
-	unsigned int ready = 0;
 	int count;
 
 	measure_runs(worker);
@@ -142,16 +138,13 @@ unsigned int usched_poll(struct usched_carrier *carrier, uint64_t timeout_ns)
 	    atomic_load_explicit(&worker->descriptors_watched, memory_order_relaxed) != 0 ||
 	    atomic_load_explicit(&worker->adopts, memory_order_relaxed)) {
 		count = usched_poll_events(worker->poll_descriptor, worker->events, timeout_ns);
-		if (count > 0) {
-			handle_events(carrier, worker->events, count);
-			ready += (unsigned int)count;
-		}
+		handle_events(carrier, worker->events, count);		/* none, after an error */
 	}
-	ready += fire_timers(carrier, &worker->timers);
+	fire_timers(carrier, &worker->timers);
 	for (struct usched_worker *adopted = atomic_load_explicit(&worker->adopts,
 								  memory_order_acquire);
 	     adopted; adopted = atomic_load_explicit(&adopted->adopted_next, memory_order_acquire))
-		ready += fire_timers(carrier, &adopted->timers);
+		fire_timers(carrier, &adopted->timers);
 	worker->polling = false;
 	worker->poll_cycles = usched_cycles();
 	/* One of them runs here at once. Should the others take longer than they used to, the
@@ -159,7 +152,6 @@ unsigned int usched_poll(struct usched_carrier *carrier, uint64_t timeout_ns)
 	wakes = atomic_load_explicit(&worker->counters.wakes, memory_order_relaxed) - wakes;
 	if (wakes > 1 && (worker->run_ns == 0 || wakes * worker->run_ns > SHARE_NS))
 		usched_notify(worker);
-	return ready;
 }
 
 void usched_wake_worker(struct usched_worker *worker)
@@ -381,10 +373,22 @@ static void sleep_until_work(struct usched_carrier *carrier)
 		scheduler->hooks.wake_monitor(scheduler);
 }
 
+/* While one searches nobody else is woken; who finds something wakes the next. */
+static struct usched_fiber *search(struct usched_worker *worker)
+{
+	struct usched_scheduler *scheduler = worker->scheduler;
+	struct usched_fiber *fiber;
+
+	atomic_fetch_add_explicit(&scheduler->searching, 1, memory_order_relaxed);
+	fiber = steal(worker);
+	if (atomic_fetch_sub_explicit(&scheduler->searching, 1, memory_order_relaxed) == 1 && fiber)
+		usched_notify(worker);
+	return fiber;
+}
+
 struct usched_fiber *usched_find(struct usched_carrier *carrier)
 {
 	struct usched_worker *worker = usched_owned(carrier);
-	struct usched_scheduler *scheduler = worker->scheduler;
 
 	for (;;) {
 		struct usched_fiber *fiber;
@@ -400,13 +404,8 @@ struct usched_fiber *usched_find(struct usched_carrier *carrier)
 		if (!fiber && work_in_sight(worker)) {
 			usched_poll(carrier, 0);
 			fiber = usched_pick(worker);
-		}
-		if (!fiber && work_in_sight(worker)) {
-			atomic_fetch_add_explicit(&scheduler->searching, 1, memory_order_relaxed);
-			fiber = steal(worker);
-			if (atomic_fetch_sub_explicit(&scheduler->searching, 1,
-						      memory_order_relaxed) == 1 && fiber)
-				usched_notify(worker);
+			if (!fiber)
+				fiber = search(worker);
 		}
 		if (fiber)
 			return fiber;

@@ -136,8 +136,8 @@ struct usched_worker {
 	uint32_t aging;				/* classes below HIGH that still get a turn	*/
 	bool normal_served;			/* NORMAL had one before this page		*/
 	uint64_t used_page;			/* age_served when one of USED ran last		*/
-	_Atomic uint64_t urgent;		/* by the monitor: dispatches + 1 of the fiber that
-						   is to make room for one that became ready	*/
+	_Atomic uint64_t urgent;		/* by the monitor, or the owner: dispatches + 1 of the
+						   fiber that is to make room for one that became ready */
 	_Atomic uint64_t quanta_ns[USCHED_PRIORITIES];	/* by the monitor, by priority	*/
 	struct usched_worker_counters counters;
 
