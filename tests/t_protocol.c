@@ -436,9 +436,22 @@ static void a_tick_before_any_entry_finds_the_loss(void)
  * Ticks inside regain, before the carrier has given the worker up and after: they are notes of nobody.
  * The monitor holds the worker meanwhile, so nobody else counts on it.
  */
-static _Atomic uint64_t counted_before, counted_after;
+static _Atomic uint64_t counted_before, counted_after, given_ticks;
 static _Atomic bool note_left, note_kept;
 static _Atomic uint32_t notes_left;
+
+static uint64_t ticks_of(struct usched_worker *worker)
+{
+	return atomic_load(&worker->counters.ticks);
+}
+
+/* A note that no tick was counted for: of before the wait. The monitor may send one as soon as the carrier
+   is an owner, and asks for the worker first if it wants that. */
+static bool has_old_note(struct usched_carrier *carrier)
+{
+	return atomic_load(&carrier->pending) && revoke_of(carrier) == USCHED_REVOKE_NONE &&
+	       ticks_of(usched_owned(carrier)) == atomic_load(&given_ticks);
+}
 
 /* Did a real tick bring us here? Then one more waits for the end of its handler. */
 static bool in_tick(void)
@@ -482,8 +495,11 @@ static void ticks_inside_regain(const char *point, void *argument)
 		atomic_store(&note_left, in_tick() || atomic_load(&carrier->pending));
 		atomic_fetch_add(&notes_left, atomic_load(&carrier->pending));
 		atomic_store(&waits_held, 1);
-	} else if (is(point, "waited") && atomic_load(&waits_held)) {
-		atomic_store(&note_kept, atomic_load(&carrier->pending));
+	} else if (is(point, "give")) {
+		/* Whoever gives it has it: nobody else counts there. */
+		atomic_store(&given_ticks, ticks_of(atomic_load(&carrier->order)));
+	} else if (is(point, "waited") && atomic_load(&waits_held) && !atomic_load(&go_on)) {
+		atomic_store(&note_kept, has_old_note(carrier));
 		atomic_store(&go_on, true);
 	}
 }
