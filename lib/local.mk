@@ -23,7 +23,7 @@ libcore_la_SOURCES += lib/base/duration.c lib/base/duration.h
 libcore_la_SOURCES += lib/base/environment.c lib/base/environment.h
 libcore_la_SOURCES += lib/base/errno.c lib/base/errno.h
 libcore_la_SOURCES += lib/base/printable.c lib/base/printable.h
-libcore_la_SOURCES += lib/base/futex.h lib/base/clock.h lib/base/list.h
+libcore_la_SOURCES += lib/base/futex.h lib/base/clock.h lib/base/list.h lib/base/membarrier.h
 
 # L1 arch: every CPU's files are listed here, so that each is in the tarball; one block is built.
 libcore_la_SOURCES += lib/arch/context.h lib/arch/cpu.h lib/arch/float_environment.h
@@ -63,7 +63,7 @@ libcore_la_SOURCES += lib/preempt/monitor.c lib/preempt/monitor.h
 libcore_la_SOURCES += lib/preempt/signal.c lib/preempt/tick.c lib/preempt/tick.h
 
 # L6 sync
-libcore_la_SOURCES += lib/sync/channel.c lib/sync/event.c lib/sync/event.h lib/sync/join.c
+libcore_la_SOURCES += lib/sync/biased.c lib/sync/biased.h lib/sync/channel.c lib/sync/event.c lib/sync/event.h lib/sync/join.c
 libcore_la_SOURCES += lib/sync/mutex.c lib/sync/preempt.c lib/sync/sleep.c
 libcore_la_SOURCES += lib/sync/wait.c lib/sync/wait.h
 

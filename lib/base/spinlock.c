@@ -26,27 +26,42 @@ static inline void pause_briefly(void)
 #endif
 }
 
+/* What a waiter does between its looks: each call waits a little longer. */
+struct patience {
+	unsigned int looks;
+	long nap_ns;
+};
+
+static void wait_a_little(struct patience *patience)
+{
+	struct timespec nap = { .tv_sec = 0, .tv_nsec = patience->nap_ns };
+
+	if (++patience->looks <= SPINS) {
+		pause_briefly();
+	} else if (patience->looks <= SPINS + YIELDS) {
+		sched_yield();
+	} else {
+		nanosleep(&nap, NULL);
+		if (patience->nap_ns < NAP_MAX_NS)
+			patience->nap_ns *= 2;
+	}
+}
+
 void usched_spinlock_lock_slow(struct usched_spinlock *lock)
 {
-	long nap_ns = NAP_MIN_NS;
+	struct patience patience = { .nap_ns = NAP_MIN_NS };
 
-	for (unsigned int i = 0; i < SPINS; i++) {
-		pause_briefly();
-		if (usched_spinlock_trylock(lock))
-			return;
-	}
-	for (unsigned int i = 0; i < YIELDS; i++) {
-		sched_yield();
-		if (usched_spinlock_trylock(lock))
-			return;
-	}
-	while (!usched_spinlock_trylock(lock)) {
-		struct timespec nap = { .tv_sec = 0, .tv_nsec = nap_ns };
+	do
+		wait_a_little(&patience);
+	while (!usched_spinlock_trylock(lock));
+}
 
-		nanosleep(&nap, NULL);
-		if (nap_ns < NAP_MAX_NS)
-			nap_ns *= 2;
-	}
+void usched_spinlock_await(const struct usched_spinlock *lock)
+{
+	struct patience patience = { .nap_ns = NAP_MIN_NS };
+
+	while (atomic_load_explicit(&lock->word, memory_order_acquire) & USCHED_SPINLOCK_HELD)	/* [A] */
+		wait_a_little(&patience);
 }
 
 #if USCHED_DEBUG

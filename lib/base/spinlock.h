@@ -125,6 +125,21 @@ static inline void usched_spinlock_lock(struct usched_spinlock *lock)
 }
 
 /**
+ * usched_spinlock_take() - take a lock that nobody else may take now: no compare-exchange
+ *
+ * Ordering:	none; the caller has its own with whoever took it before.
+ * Callable from: as usched_spinlock_lock()
+ */
+static inline void usched_spinlock_take(struct usched_spinlock *lock)
+{
+	uint32_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+
+	usched_spinlock_check_order(lock);
+	atomic_store_explicit(&lock->word, word | USCHED_SPINLOCK_HELD, memory_order_relaxed);
+	usched_spinlock_note_held(lock);
+}
+
+/**
  * usched_spinlock_unlock() - give the lock back
  *
  * Ordering:	[A] as releaser.
@@ -155,6 +170,14 @@ static inline void usched_spinlock_pass(struct usched_spinlock *lock)
 		usched_spinlock_unlock(lock);
 	}
 }
+
+/**
+ * usched_spinlock_await() - wait until the lock is free, without taking it
+ *
+ * Ordering:	[A] as acquirer.
+ * Callable from: as usched_spinlock_lock()
+ */
+void usched_spinlock_await(const struct usched_spinlock *lock);
 
 /* For assertions: somebody holds the lock, hopefully the caller. */
 static inline bool usched_spinlock_is_held(const struct usched_spinlock *lock)

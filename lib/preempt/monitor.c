@@ -4,14 +4,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/membarrier.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/format.h"
+#include "base/membarrier.h"
 #include "preempt/monitor.h"
 #include "preempt/tick.h"
 #include "worker/dispatch.h"
@@ -27,8 +26,7 @@ enum {
 
 void usched_monitor_init(struct usched_scheduler *scheduler)
 {
-	scheduler->membarrier = scheduler->membarrier &&
-		syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+	scheduler->membarrier = scheduler->membarrier && usched_membarrier_register();
 }
 
 static uint64_t thread_clock_ns(const struct usched_carrier *carrier)
@@ -131,7 +129,7 @@ static bool take(struct usched_scheduler *scheduler, struct usched_worker *worke
 	}
 	USCHED_STEP("requested", carrier);
 	if (scheduler->membarrier)
-		syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);	/* [P1] */
+		usched_membarrier();				/* [P1] */
 	else
 		atomic_thread_fence(memory_order_seq_cst);	/* enter has one, too [P1] */
 	/* While the carrier is in user code it changes neither word, and entering it would find

@@ -15,13 +15,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sync/biased.h"
 #include "sync/wait.h"
 
 enum { ITEM_BYTES_MAX = 65536 };
 #define BUFFER_BYTES_MAX ((size_t)1 << 30)
 
 struct usched_channel {
-	struct usched_spinlock lock;	/* guards the rest */
+	struct usched_biased_lock lock;	/* guards the rest */
 	bool closed;
 	size_t item_bytes;		/* fixed */
 	size_t capacity;		/* fixed */
@@ -46,7 +47,7 @@ int usched_channel_create(struct usched_channel **channel, size_t item_bytes, si
 	new = malloc(sizeof(*new) + bytes);
 	if (!new)
 		return -ENOMEM;
-	usched_spinlock_init(&new->lock, USCHED_RANK_CHANNEL);
+	usched_biased_init(&new->lock, USCHED_RANK_CHANNEL);
 	new->closed = false;
 	new->item_bytes = item_bytes;
 	new->capacity = capacity;
@@ -61,6 +62,7 @@ int usched_channel_create(struct usched_channel **channel, size_t item_bytes, si
 int usched_channel_free(struct usched_channel *channel)
 {
 	struct usched_carrier *carrier;
+	struct usched_spinlock *held;
 	bool busy;
 
 	if (!channel)
@@ -68,9 +70,9 @@ int usched_channel_free(struct usched_channel *channel)
 	carrier = usched_enter();
 	if (usched_is_refused(carrier))
 		return -EPERM;
-	usched_spinlock_lock(&channel->lock);
+	held = usched_biased_lock(&channel->lock, carrier);
 	busy = !usched_list_empty(&channel->senders) || !usched_list_empty(&channel->receivers);
-	usched_spinlock_unlock(&channel->lock);
+	usched_spinlock_unlock(held);
 	usched_leave_here(carrier);
 	if (busy)
 		return -EBUSY;
@@ -112,25 +114,28 @@ static inline struct usched_waiter *claim_first(struct usched_list *list, enum u
 	return NULL;
 }
 
-/* Wait in a list; the lock is held, and released on return. */
-static inline int wait_in(struct usched_channel *channel, struct usched_carrier **carrier,
-		   struct usched_list *list, void *data, uint64_t deadline_ns)
+/* Wait in a list; the lock is held, and released on return. In line: half of what a call here takes is
+   saving registers, which its caller has done. */
+__attribute__((always_inline))
+static inline int wait_in(struct usched_channel *channel, struct usched_spinlock *held,
+			  struct usched_carrier **carrier, struct usched_list *list, void *data,
+			  uint64_t deadline_ns)
 {
 	struct usched_waiter own, *waiter = usched_waiter_of(*carrier, &own);
 	enum usched_wait_state reason;
 	int error = usched_wait_check(*carrier, deadline_ns);
 
 	if (error) {
-		usched_spinlock_unlock(&channel->lock);
+		usched_spinlock_unlock(held);
 		return error;
 	}
 	usched_waiter_begin(waiter, USCHED_WAIT_ON_CHANNEL, 0, data, deadline_ns);
 	usched_list_push_back(list, &waiter->node);
-	reason = usched_wait(carrier, waiter, &channel->lock);
+	reason = usched_wait(carrier, waiter, held);
 	if (reason == USCHED_WAIT_TIMED_OUT || reason == USCHED_WAIT_CANCELED) {
-		usched_spinlock_lock(&channel->lock);
+		held = usched_biased_lock(&channel->lock, *carrier);
 		usched_list_remove(&waiter->node);
-		usched_spinlock_unlock(&channel->lock);
+		usched_spinlock_unlock(held);
 	}
 	return usched_wait_error(reason, -EPIPE);
 }
@@ -139,12 +144,13 @@ int usched_channel_send(struct usched_channel *channel, const void *item, uint64
 {
 	struct usched_carrier *carrier = usched_enter();
 	struct usched_claimed claimed = { NULL, NULL };
+	struct usched_spinlock *held;
 	struct usched_waiter *receiver;
 	int error = 0;
 
 	if (usched_is_refused(carrier))
 		return -EPERM;
-	usched_spinlock_lock(&channel->lock);
+	held = usched_biased_lock(&channel->lock, carrier);
 	if (channel->closed) {
 		error = -EPIPE;
 	} else if ((receiver = claim_first(&channel->receivers, USCHED_WAIT_VALUE, &claimed))) {
@@ -153,12 +159,12 @@ int usched_channel_send(struct usched_channel *channel, const void *item, uint64
 		copy(slot(channel, channel->count++), item, channel->item_bytes);
 	} else {
 		/* The receiver only reads through it. */
-		error = wait_in(channel, &carrier, &channel->senders, (void *)(uintptr_t)item,
-				deadline_ns);
+		error = wait_in(channel, held, &carrier, &channel->senders,
+				(void *)(uintptr_t)item, deadline_ns);
 		usched_leave(carrier);
 		return error;
 	}
-	usched_spinlock_unlock(&channel->lock);
+	usched_spinlock_unlock(held);
 	usched_resume(carrier, &claimed);
 	usched_leave(usched_charge(carrier));
 	return error;
@@ -168,12 +174,13 @@ int usched_channel_receive(struct usched_channel *channel, void *item, uint64_t 
 {
 	struct usched_carrier *carrier = usched_enter();
 	struct usched_claimed claimed = { NULL, NULL };
+	struct usched_spinlock *held;
 	struct usched_waiter *sender;
 	int error = 0;
 
 	if (usched_is_refused(carrier))
 		return -EPERM;
-	usched_spinlock_lock(&channel->lock);
+	held = usched_biased_lock(&channel->lock, carrier);
 	if (channel->count > 0) {
 		copy(item, slot(channel, 0), channel->item_bytes);
 		channel->first = channel->first + 1 == channel->capacity ? 0 : channel->first + 1;
@@ -186,11 +193,11 @@ int usched_channel_receive(struct usched_channel *channel, void *item, uint64_t 
 	} else if (channel->closed) {
 		error = -EPIPE;
 	} else {
-		error = wait_in(channel, &carrier, &channel->receivers, item, deadline_ns);
+		error = wait_in(channel, held, &carrier, &channel->receivers, item, deadline_ns);
 		usched_leave(carrier);
 		return error;
 	}
-	usched_spinlock_unlock(&channel->lock);
+	usched_spinlock_unlock(held);
 	usched_resume(carrier, &claimed);
 	usched_leave(usched_charge(carrier));
 	return error;
@@ -199,11 +206,12 @@ int usched_channel_receive(struct usched_channel *channel, void *item, uint64_t 
 int usched_channel_close(struct usched_channel *channel)
 {
 	struct usched_carrier *carrier = usched_enter();
+	struct usched_spinlock *held;
 	int error = 0;
 
 	if (usched_is_refused(carrier))
 		return -EPERM;
-	usched_spinlock_lock(&channel->lock);
+	held = usched_biased_lock(&channel->lock, carrier);
 	if (channel->closed)
 		error = -EALREADY;
 	channel->closed = true;
@@ -214,11 +222,11 @@ int usched_channel_close(struct usched_channel *channel)
 		    !claim_first(&channel->senders, USCHED_WAIT_CLOSED, &claimed))
 			break;
 		/* The closed channel gets no new waiters: each turn has fewer. */
-		usched_spinlock_unlock(&channel->lock);
+		usched_spinlock_unlock(held);
 		usched_resume(carrier, &claimed);
-		usched_spinlock_lock(&channel->lock);
+		held = usched_biased_lock(&channel->lock, carrier);
 	}
-	usched_spinlock_unlock(&channel->lock);
+	usched_spinlock_unlock(held);
 	usched_leave_here(carrier);
 	return error;
 }

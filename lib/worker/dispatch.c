@@ -421,7 +421,8 @@ static inline void complete(struct usched_carrier *carrier)
 		usched_fiber_set_state(left, USCHED_FIBER_READY);
 		usched_queue(usched_owned(carrier), left, USCHED_RING_USED);
 	} else if (after == USCHED_AFTER_PARK) {
-		uint64_t deadline_ns = carrier->after_deadline_ns;
+		uint64_t deadline_ns = atomic_load_explicit(&left->waiter.deadline_ns,
+							    memory_order_relaxed);
 		uint32_t word;
 
 		usched_fiber_set_state(left, USCHED_FIBER_PARKED);
@@ -632,9 +633,6 @@ struct usched_carrier *usched_park(struct usched_carrier *carrier, struct usched
 	carrier->after_unlock = lock;
 	carrier->after_publish = publish;
 	carrier->after_argument = argument;
-	carrier->after_deadline_ns =
-		atomic_load_explicit(&usched_current(carrier)->waiter.deadline_ns,
-				     memory_order_relaxed);
 	usched_count(&usched_owned(carrier)->counters.parks);
 	return leave_fiber(carrier, USCHED_AFTER_PARK, next_after(carrier, lock != NULL));
 }

@@ -70,21 +70,6 @@ void usched_ready(struct usched_carrier *carrier, struct usched_fiber *fiber,
 /** usched_ready_outside() - into the inbox of its pool, and tell; the fiber's state is set */
 void usched_ready_outside(struct usched_fiber *fiber);
 
-/**
- * usched_waiter_resume() - a waiter was claimed: make its fiber ready, or wake its thread
- * @fiber:	waiter->fiber, read before the claim could let a thread's waiter go out of scope
- * @word:	&waiter->word; only its address is used
- */
-void usched_waiter_resume(struct usched_carrier *carrier, struct usched_fiber *fiber,
-			  _Atomic uint32_t *word);
-
-/** usched_resume() - let a claimed waiter go on; the object's lock is released */
-static inline void usched_resume(struct usched_carrier *carrier, struct usched_claimed *claimed)
-{
-	if (claimed->word)
-		usched_waiter_resume(carrier, claimed->fiber, claimed->word);
-}
-
 /** usched_queue() - append to a ring of an owned worker, or to its pool's inbox */
 void usched_queue(struct usched_worker *worker, struct usched_fiber *fiber,
 		  enum usched_ring_kind kind);
@@ -112,6 +97,43 @@ static inline struct usched_fiber *usched_swap_next(struct usched_worker *worker
 	if (old != fiber)
 		atomic_store_explicit(&worker->next, fiber, memory_order_relaxed);
 	return old;
+}
+
+/**
+ * usched_waiter_resume() - a waiter was claimed: make its fiber ready, or wake its thread
+ * @fiber:	waiter->fiber, read before the claim could let a thread's waiter go out of scope
+ * @word:	&waiter->word; only its address is used
+ */
+void usched_waiter_resume(struct usched_carrier *carrier, struct usched_fiber *fiber,
+			  _Atomic uint32_t *word);
+
+/* usched_ready() with PLACE_NEXT where nobody is next, and nobody else need know: the common case of a
+   wake-up, in line. False: nothing happened. */
+static inline bool usched_make_next(struct usched_carrier *carrier, struct usched_fiber *fiber)
+{
+	struct usched_worker *worker;
+
+	if (!carrier || !fiber)
+		return false;
+	worker = usched_owned(carrier);		/* it has one: the caller is inside the runtime */
+	/* Relaxed: as in usched_notify_self() and usched_swap_next(). */
+	if (worker->scheduler != fiber->pool->scheduler ||
+	    usched_fiber_priority(fiber) != USCHED_PRIORITY_NORMAL ||
+	    atomic_load_explicit(&worker->next, memory_order_relaxed) ||
+	    atomic_load_explicit(&worker->tick_off, memory_order_relaxed) ||
+	    atomic_load_explicit(&worker->scheduler->monitor_slow, memory_order_relaxed))
+		return false;
+	usched_fiber_set_state(fiber, USCHED_FIBER_READY);
+	usched_count(&worker->counters.wakes);
+	atomic_store_explicit(&worker->next, fiber, memory_order_relaxed);
+	return true;
+}
+
+/** usched_resume() - let a claimed waiter go on; the object's lock is released */
+static inline void usched_resume(struct usched_carrier *carrier, struct usched_claimed *claimed)
+{
+	if (claimed->word && !usched_make_next(carrier, claimed->fiber))
+		usched_waiter_resume(carrier, claimed->fiber, claimed->word);
 }
 
 /** usched_share_next() - put `next` into a ring, where thieves see it. The owner; tick handler. */

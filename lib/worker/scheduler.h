@@ -228,7 +228,6 @@ struct usched_carrier {
 	struct usched_spinlock *after_unlock;
 	void (*after_publish)(struct usched_fiber *fiber, uint32_t word, void *argument);
 	void *after_argument;
-	uint64_t after_deadline_ns;
 
 	struct usched_fiber *handed;		/* the loop's next fiber; also written by who
 						   orders a spare, before `go`		*/
