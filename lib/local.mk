@@ -49,7 +49,7 @@ libcore_la_SOURCES += lib/memory/overflow.c lib/memory/overflow.h
 libcore_la_SOURCES += lib/fiber/fiber.h lib/fiber/waiter.h
 
 # L4 worker
-libcore_la_SOURCES += lib/worker/birth.c lib/worker/carrier.c lib/worker/carrier.h
+libcore_la_SOURCES += lib/worker/ahead.h lib/worker/birth.c lib/worker/carrier.c lib/worker/carrier.h
 libcore_la_SOURCES += lib/worker/dispatch.c lib/worker/dispatch.h lib/worker/find.c
 libcore_la_SOURCES += lib/worker/decision.h lib/worker/handoff.c lib/worker/inbox.h lib/worker/poll.h
 libcore_la_SOURCES += lib/worker/registry.c lib/worker/registry.h lib/worker/ring.h

@@ -13,6 +13,7 @@
 #include "base/spinlock.h"
 #include "io/descriptor.h"
 #include "sync/wait.h"
+#include "worker/ahead.h"
 
 enum { WORD_EMPTY, WORD_READY, WORD_CLOSED, DESCRIPTORS_LIMIT = 1 << 20 };
 
@@ -108,6 +109,21 @@ void usched_descriptor_event(struct usched_carrier *carrier, uint64_t data, uint
 	}
 	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
 		fire(carrier, scheduler, &state->waiting[USCHED_WRITABLE]);
+}
+
+void usched_descriptor_soon(const struct usched_scheduler *scheduler, uint64_t data)
+{
+	const struct usched_fiber *fiber;
+	uint64_t word;
+
+	if (data >= scheduler->descriptors_max)
+		return;
+	/* Relaxed: a hint. */
+	word = atomic_load_explicit(&scheduler->descriptors[data].waiting[USCHED_READABLE],
+				    memory_order_relaxed);
+	fiber = usched_table_record(&scheduler->fibers, (uint32_t)(word >> 32));
+	if (fiber)
+		usched_fetch_descriptor(fiber);
 }
 
 void usched_descriptor_note(struct usched_scheduler *scheduler, int descriptor)

@@ -52,7 +52,6 @@ enum usched_descriptor_state {
 	USCHED_DESCRIPTOR_UNKNOWN,	/* not ours, or closed			*/
 	USCHED_DESCRIPTOR_READY,	/* non-blocking, not watched yet	*/
 	USCHED_DESCRIPTOR_WATCHED,	/* in some worker's epoll		*/
-	USCHED_DESCRIPTOR_PLAIN,	/* cannot be watched: files		*/
 };
 
 enum {
@@ -62,12 +61,14 @@ enum {
 
 struct usched_descriptor {
 	_Atomic uint64_t waiting[2];	/* by direction				*/
-	_Atomic uint32_t state;		/* enum usched_descriptor_state		*/
 	_Atomic uint32_t generation;	/* grows when it is closed		*/
 	_Atomic uint32_t events;	/* for reading, that the epoll told of	*/
 	_Atomic uint32_t drained_at;	/* `events` before a short read; relaxed */
+	_Atomic uint8_t state;		/* enum usched_descriptor_state		*/
 	_Atomic bool is_tcp;		/* known once it is watched; relaxed	*/
 };
+
+_Static_assert(sizeof(struct usched_descriptor) == 32, "two in a cache line, and none in two");
 
 /** usched_descriptors_init() - room for all descriptors of the process. 0 or -ENOMEM. */
 int usched_descriptors_init(struct usched_scheduler *scheduler);
@@ -80,6 +81,9 @@ void usched_descriptors_forget(void);
 
 /** usched_descriptor_event() - the hook io_event: make ready who waits for it */
 void usched_descriptor_event(struct usched_carrier *carrier, uint64_t data, uint32_t events);
+
+/** usched_descriptor_soon() - the hook io_soon: bring who waits for it into the caches */
+void usched_descriptor_soon(const struct usched_scheduler *scheduler, uint64_t data);
 
 /**
  * usched_descriptor_open() - the state of a descriptor, made non-blocking on first use

@@ -201,6 +201,7 @@ int usched_runtime_create(struct usched_runtime **result,
 	}
 	scheduler->hooks = (struct usched_hooks){
 		.io_event = usched_descriptor_event,
+		.io_soon = usched_descriptor_soon,
 		.tick_set = usched_tick_begin,
 		.tick_in = usched_tick_in,
 		.tick_stop = usched_tick_stop,

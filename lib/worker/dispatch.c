@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/futex.h"
+#include "worker/ahead.h"
 #include "worker/dispatch.h"
 #include "worker/inbox.h"
 
@@ -114,15 +115,18 @@ static struct usched_fiber *pick_ring(struct usched_worker *worker, enum usched_
 		fiber = usched_ring_pop(&rings[USCHED_RING_FRESH]);
 		if (fiber) {
 			worker->fresh_streak++;
+			usched_fetch_ahead(&rings[USCHED_RING_FRESH]);
 			return fiber;
 		}
 	}
 	worker->fresh_streak = 0;
 	fiber = usched_ring_pop(&rings[USCHED_RING_USED]);
-	if (fiber)
+	if (fiber) {
 		worker->used_page = worker->age_served;
-	else
-		fiber = usched_ring_pop(&rings[USCHED_RING_FRESH]);
+		usched_fetch_ahead(&rings[USCHED_RING_USED]);
+		return fiber;
+	}
+	fiber = usched_ring_pop(&rings[USCHED_RING_FRESH]);
 	if (!fiber && least == USCHED_PRIORITY_LOW)
 		fiber = usched_ring_pop(&rings[USCHED_RING_LOW]);
 	return fiber;

@@ -264,6 +264,8 @@ struct usched_carrier {
 struct usched_hooks {
 	/* L7: an epoll event with this data arrived at a worker that the caller owns. */
 	void (*io_event)(struct usched_carrier *carrier, uint64_t data, uint32_t events);
+	/* L7: one with this data is going to be handled; others before. */
+	void (*io_soon)(const struct usched_scheduler *scheduler, uint64_t data);
 	/* L5: the current fiber wants another tick than the carrier has. */
 	void (*tick_set)(struct usched_carrier *carrier, uint64_t period_ns);
 	/* L5: the caller's own tick comes after so long, once. False: it cannot be ordered. */
