@@ -6,38 +6,15 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <usched/usched.h>
 
 #include "harness.h"
+#include "in_child.h"
 #include "loop_and_sleeper.h"
 #include "runtime/runtime.h"
-
-/* 0: the child says that all went well. */
-static int in_child(int (*run)(void))
-{
-	pid_t child = fork();
-	int status = -1;
-
-	if (child == 0)
-		_exit(run());
-	while (waitpid(child, &status, 0) != child)
-		;
-	return status;
-}
-
-#define EXPECT(condition)							\
-	do {									\
-		if (!(condition)) {						\
-			fprintf(stderr, "child: %d: %s\n", __LINE__, #condition); \
-			return 1;						\
-		}								\
-	} while (0)
 
 static int runs_a_loop_and_a_sleeper(struct usched_runtime *runtime)
 {
@@ -156,31 +133,31 @@ static int ticks_without_information(void)
 
 static void ticks_never_meet_the_default(void)
 {
-	CU_ASSERT_EQUAL(in_child(survives_its_ticks), 0);
+	CU_ASSERT_EQUAL(IN_CHILD(survives_its_ticks()), 0);
 	if (USCHED_TSAN)
 		USCHED_SKIP("tsan: hands over a tick late, to a thread that has blocked it since");
-	CU_ASSERT_EQUAL(in_child(survives_ends), 0);
+	CU_ASSERT_EQUAL(IN_CHILD(survives_ends()), 0);
 }
 
 static void a_default_that_ends_the_process_does(void)
 {
-	int status = in_child(is_killed_in_a_thread);
+	int status = IN_CHILD(is_killed_in_a_thread());
 
 	CU_ASSERT(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1);
-	status = in_child(is_killed_in_a_fiber);
+	status = IN_CHILD(is_killed_in_a_fiber());
 	CU_ASSERT(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1);
 }
 
 static void what_was_ignored_stays_ignored(void)
 {
-	CU_ASSERT_EQUAL(in_child(ignores_what_it_ignored), 0);
+	CU_ASSERT_EQUAL(IN_CHILD(ignores_what_it_ignored()), 0);
 }
 
 static void ticks_are_known_without_their_information(void)
 {
 	if (getenv("USCHED_EMULATOR"))
 		USCHED_SKIP("emulator: has limits of its own");
-	CU_ASSERT_EQUAL(in_child(ticks_without_information), 0);
+	CU_ASSERT_EQUAL(IN_CHILD(ticks_without_information()), 0);
 }
 
 int main(void)

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <usched/client.h>
@@ -19,6 +18,7 @@
 
 #include "deny.h"
 #include "harness.h"
+#include "in_child.h"
 #include "runtime/runtime.h"
 
 #define SOON usched_after(UINT64_C(60000000000))
@@ -64,14 +64,6 @@ static void *blocks(void *argument)
 	}
 	return NULL;
 }
-
-#define EXPECT(condition)							\
-	do {									\
-		if (!(condition)) {						\
-			fprintf(stderr, "child: %d: %s\n", __LINE__, #condition); \
-			return 1;						\
-		}								\
-	} while (0)
 
 /* Loops, one that sleeps and one that blocks in the kernel, all on one worker. */
 static int all_make_progress(struct usched_runtime *runtime)
@@ -162,23 +154,11 @@ static int run(const struct expectation *expected)
 	return 0;
 }
 
-static int in_child(int (*function)(const struct expectation *), const struct expectation *expected)
-{
-	pid_t child = fork();
-	int status = -1;
-
-	if (child == 0)
-		_exit(function(expected));
-	while (waitpid(child, &status, 0) != child)
-		;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + status;
-}
-
 /* 0; NO_FILTER: the case is to be skipped. */
 static int all_of(const struct expectation *expected, unsigned int count)
 {
 	for (unsigned int i = 0; i < count; i++) {
-		int result = in_child(run, &expected[i]);
+		int result = exit_code(IN_CHILD(run(&expected[i])));
 
 		if (result == NO_FILTER)
 			return NO_FILTER;
@@ -210,7 +190,7 @@ static void perf_is_forced_by_the_environment(void)
 
 	if (usched_tick_choose(USCHED_TICK_PERF, SIGURG, &probe))
 		USCHED_SKIP("no-perf: perf_event_open is denied");
-	CU_ASSERT_EQUAL(in_child(run, &perf), 0);
+	CU_ASSERT_EQUAL(exit_code(IN_CHILD(run(&perf))), 0);
 }
 
 static void without_perf_a_timer_ticks(void)
@@ -303,7 +283,7 @@ static void what_insists_is_told_why_not(void)
 	};
 
 	for (unsigned int i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
-		int result = in_child(is_refused, &list[i]);
+		int result = exit_code(IN_CHILD(is_refused(&list[i])));
 
 		if (result == NO_FILTER)
 			USCHED_SKIP(NO_FILTER_WHY);

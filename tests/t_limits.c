@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,6 +20,7 @@
 #include "base/clock.h"
 #include "deny.h"
 #include "harness.h"
+#include "in_child.h"
 #include "runtime/runtime.h"
 
 #define SOON usched_after(UINT64_C(60000000000))
@@ -34,14 +34,6 @@ enum {
 	NEEDS = 100,
 	SHORT_PAUSES = 7,		/* 1 ms, 2 ms, ... 64 ms; then each is 100 ms */
 };
-
-#define EXPECT(condition)							\
-	do {									\
-		if (!(condition)) {						\
-			fprintf(stderr, "child: %d: %s\n", __LINE__, #condition); \
-			return 1;						\
-		}								\
-	} while (0)
 
 /* False: not within a minute. */
 #define COMES_TRUE(condition)							\
@@ -265,21 +257,9 @@ static int with_threads_filtered(void)
 	return 0;
 }
 
-static int in_child(int (*function)(void))
-{
-	pid_t child = fork();
-	int status = -1;
-
-	if (child == 0)
-		_exit(function());
-	while (waitpid(child, &status, 0) != child)
-		;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + status;
-}
-
 static void check(int (*function)(void))
 {
-	int result = in_child(function);
+	int result = exit_code(IN_CHILD(function()));
 
 	if (result == SKIPPED)
 		USCHED_SKIP("container: a child can neither leave root nor filter calls");
@@ -309,7 +289,7 @@ static void pids_max_is_noticed_and_its_end(void)
 		USCHED_SKIP("non-root: cannot make a cgroup");
 	if (!make_cgroup())
 		USCHED_SKIP("container: no cgroup with pids.max can be made");
-	result = in_child(until_pids_max_is_raised);
+	result = exit_code(IN_CHILD(until_pids_max_is_raised()));
 	/* The kernel may still count the child that has ended. */
 	CU_ASSERT(COMES_TRUE(rmdir(cgroup) == 0 || errno == ENOENT));
 	if (result == SKIPPED)

@@ -83,20 +83,16 @@ static bool is_young(struct tick *tick)
 	struct usched_worker *worker = tick->worker;
 	uint64_t dispatches = atomic_load_explicit(&worker->counters.dispatches,
 						   memory_order_relaxed);
-	uint64_t urgent = atomic_load_explicit(&worker->urgent, memory_order_relaxed);
 	uint64_t quantum_ns = usched_quantum_of(worker, tick->fiber);
 	uint64_t period_ns = atomic_load_explicit(&carrier->tick_ns, memory_order_relaxed);
 	uint64_t now = usched_cycles(), ran_ns;
 	bool young;
 
-	if (urgent) {
-		atomic_store_explicit(&worker->urgent, 0, memory_order_relaxed);
-		/* For an earlier dispatch it comes too late, and is dropped. */
-		if (urgent == dispatches + 1) {
-			usched_count(&worker->counters.urgent);
-			carrier->grace = 0;
-			return false;
-		}
+	if (usched_is_urgent(worker)) {
+		atomic_store_explicit(&worker->urgent, 0, memory_order_relaxed);	/* served once */
+		usched_count(&worker->counters.urgent);
+		carrier->grace = 0;
+		return false;
 	}
 	if (dispatches != carrier->tick_dispatches) {
 		carrier->tick_dispatches = dispatches;

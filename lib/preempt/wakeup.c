@@ -101,7 +101,7 @@ static uint64_t order_tick(struct usched_worker *worker, struct usched_carrier *
 	if (at_ns - now_ns >= usched_quantum_of(worker, fiber) || !usched_tick_in(owner, at_ns - now_ns))
 		return at_ns;
 	watch->ordered_ns = at_ns;
-	atomic_store_explicit(&worker->urgent, dispatches + 1, memory_order_relaxed);
+	usched_make_urgent(worker, dispatches);
 	return at_ns + LATE_NS;
 }
 
@@ -175,7 +175,7 @@ static void look_at(struct usched_worker *worker, int epoll, uint64_t mark, uint
 		return;
 	}
 	if (!usched_monitor_take_blocked(worker, owner)) {
-		atomic_store_explicit(&worker->urgent, dispatches + 1, memory_order_relaxed);
+		usched_make_urgent(worker, dispatches);
 		usched_tick_send(owner);
 	}
 	watch->urgent_ns = now_ns;

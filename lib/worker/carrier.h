@@ -70,6 +70,22 @@ static inline struct usched_worker *usched_owned(const struct usched_carrier *ca
 }
 
 /*
+ * The fiber of this dispatch is to make room for one that became ready: its next tick, or call, ends its
+ * slice. For any later dispatch it means nothing. By the monitor or the owner, perhaps both at once; relaxed:
+ * who reads it compares.
+ */
+static inline void usched_make_urgent(struct usched_worker *worker, uint64_t dispatches)
+{
+	atomic_store_explicit(&worker->urgent, dispatches + 1, memory_order_relaxed);
+}
+
+static inline bool usched_is_urgent(const struct usched_worker *worker)
+{
+	return atomic_load_explicit(&worker->urgent, memory_order_relaxed) ==
+	       atomic_load_explicit(&worker->counters.dispatches, memory_order_relaxed) + 1;
+}
+
+/*
  * Does the caller run on the stack of the carrier's fiber? Not in a signal handler on an alternate
  * stack: what leaves the stack from there would have it overwritten by the thread's next signal.
  */

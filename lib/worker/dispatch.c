@@ -588,9 +588,7 @@ bool usched_slice_is_over(struct usched_carrier *carrier)
 	struct usched_worker *worker = usched_owned(carrier);
 
 	return atomic_load_explicit(&carrier->pending, memory_order_relaxed) ||
-	       carrier->budget <= 0 ||
-	       atomic_load_explicit(&worker->urgent, memory_order_relaxed) ==
-		       atomic_load_explicit(&worker->counters.dispatches, memory_order_relaxed) + 1 ||
+	       carrier->budget <= 0 || usched_is_urgent(worker) ||
 	       is_overdue(carrier, worker, usched_current(carrier));
 }
 

@@ -33,15 +33,12 @@ static void order_look(struct usched_carrier *carrier, struct usched_worker *wor
 	worker->events_seen = events;
 	if (came < BUSY_EVENTS)
 		return;
-	/* With a quantum that is off this is false, too. Relaxed: who reads it, in a tick of this very
-	   carrier, compares; the monitor may order the same. */
+	/* With a quantum that is off this is false, too. */
 	if (wakeup_ns && wakeup_ns < usched_quantum_of(worker, fiber) &&
 	    usched_fiber_mode(fiber) != USCHED_PREEMPT_NEVER &&
 	    scheduler->hooks.tick_in(carrier, wakeup_ns))
-		atomic_store_explicit(&worker->urgent,
-				      atomic_load_explicit(&worker->counters.dispatches,
-							   memory_order_relaxed) + 1,
-				      memory_order_relaxed);
+		usched_make_urgent(worker, atomic_load_explicit(&worker->counters.dispatches,
+								memory_order_relaxed));
 }
 
 void usched_resume_bound(struct usched_carrier *carrier, struct usched_fiber *fiber)
