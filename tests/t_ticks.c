@@ -352,7 +352,7 @@ static void a_tick_for_an_earlier_dispatch_is_dropped(void)
 		begin(&hogs[0], NULL);
 		HOLD_UNTIL(atomic_load(&hogs[0].carrier));
 		begin(&hogs[1], NULL);
-		atomic_store(&worker->urgent, atomic_load(&worker->counters.dispatches) + 1);
+		usched_make_urgent(worker, atomic_load(&worker->counters.dispatches));
 		end(&hogs[0]);
 		HOLD_UNTIL(atomic_load(&hogs[1].carrier));
 		begin(&hogs[2], NULL);
@@ -361,7 +361,7 @@ static void a_tick_for_an_earlier_dispatch_is_dropped(void)
 		HOLD_UNTIL(forced_sum(runtime, USCHED_DECISION_YOUNG) > young);
 		hog_runs(&hogs[1]);
 		CU_ASSERT_PTR_NULL(atomic_load(&hogs[2].carrier));
-		CU_ASSERT_EQUAL(atomic_load(&worker->urgent), 0);
+		CU_ASSERT_FALSE(usched_is_urgent(worker));
 		CU_ASSERT_EQUAL(atomic_load(&worker->counters.urgent), urgent);
 		/* The same for this very dispatch: over. */
 		forced_tick(atomic_load(&hogs[1].carrier));
