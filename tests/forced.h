@@ -165,7 +165,7 @@ static inline void forced_tick(struct usched_carrier *carrier)
 	if (!carrier)
 		return;			/* an owner that is not there yet */
 	if (worker)
-		atomic_store(&worker->urgent, atomic_load(&worker->counters.dispatches) + 1);
+		usched_make_urgent(worker, atomic_load(&worker->counters.dispatches));
 	usched_tick_send(carrier);
 }
 
