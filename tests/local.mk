@@ -73,7 +73,7 @@ tests_t_model_SOURCES = tests/t_model.c tests/model/model.h tests/model/memory.c
 	tests/model/queues.h tests/model/part.h tests/model/ring.c \
 	tests/model/spares.c tests/model/event.h tests/model/event.c \
 	tests/model/period.h tests/model/period.c \
-	tests/model/dismiss.c tests/model/inbox.c tests/model/pairs.c
+	tests/model/dismiss.c tests/model/inbox.c tests/model/bias.c tests/model/pairs.c
 
 # L6 sync
 test_programs += tests/t_event tests/t_handler

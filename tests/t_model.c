@@ -3,7 +3,8 @@
  * The protocol of carriers, workers and the monitor, explored: no interleaving and no old value of
  * memory leads to a worker with two owners, a fiber in two places or in none, a race on what changes
  * hands, or a state from which the fibers are never done. See model/model.h for the memory and what
- * it leaves out, model/protocol.h for the checks; model/event.c and model/period.c for events and ticks.
+ * it leaves out, model/protocol.h for the checks; model/event.c and model/period.c for events and ticks;
+ * model/queues.h for what is explored apart.
  *
  * Then each order, fence and atomic operation is left out, one at a time, and the explorer must find
  * what goes wrong without it; or must not, where something else gives the same.
@@ -273,6 +274,12 @@ static void periods_hold(void)
 #undef X
 }
 
+static void biases_hold(void)
+{
+	must_hold(&bias_moves_machine, BIAS_WHOLE, false, "hold");
+	must_hold(&bias_two_machine, BIAS_WHOLE, false, "hold");
+}
+
 static void pairs_hold(void)
 {
 	must_hold(&pairs_s2_machine, PAIRS_WHOLE, false, "hold");
@@ -337,6 +344,14 @@ EVENT_WEAK(X)
 PERIOD_WEAK(X)
 #undef X
 
+#define X(name, setup, missed, text)					\
+	static void bias_without_##name(void)				\
+	{								\
+		check_without(&bias_##setup##_machine, BIAS_WITHOUT_##name, missed, text); \
+	}
+BIAS_WEAK(X)
+#undef X
+
 static const struct model_machine *pair_of(unsigned int weakened)
 {
 	switch (weakened) {
@@ -373,6 +388,7 @@ int main(void)
 		{ "queues_hold", queues_hold },
 		{ "events_hold", events_hold },
 		{ "periods_hold", periods_hold },
+		{ "biases_hold", biases_hold },
 		{ "pairs_hold", pairs_hold },
 		{ "what_is_needless_is_so_together",
 		  what_is_needless_is_so_together },
@@ -396,6 +412,9 @@ int main(void)
 #undef X
 #define X(name, setup, missed, text) { "period_without_" #name, period_without_##name },
 		PERIOD_WEAK(X)
+#undef X
+#define X(name, setup, missed, text) { "bias_without_" #name, bias_without_##name },
+		BIAS_WEAK(X)
 #undef X
 #define X(name, missed, text) { "pairs_without_" #name, pairs_without_##name },
 		PAIRS_WEAK(X)

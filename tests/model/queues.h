@@ -4,7 +4,8 @@
 
 /*
  * The parts that protocol.h takes for granted, each as a machine of its own: that the real queues do
- * what one read-modify-write would, and pairs of two sides of which one must see the other.
+ * what one read-modify-write would, that a lock with a bias excludes as one without it, and pairs of two
+ * sides of which one must see the other.
  */
 
 #include "model.h"
@@ -55,6 +56,26 @@
 	X(FLAG_RELEASE, true, "release of consumer")				\
 	X(POP_FENCE, true, "acquire fence after the pop")
 
+/* bias.c: lib/sync/biased.h; the third column is the machine in which it is looked for */
+#define BIAS_WEAK(X)								\
+	X(B1_SIGNAL_FENCE, moves, true, "[B1] signal fence between own and worker")	\
+	X(B1_MEMBARRIER, moves, true, "[B1] membarrier between worker and own")	\
+	X(LOOK, two, true, "look at worker before own is taken")		\
+	X(LOOK_AGAIN, moves, true, "second look at worker")			\
+	X(RETREAT_RELEASE, moves, false, "release of own after a second look in vain")\
+	X(AWAIT, moves, true, "the wait for own")				\
+	X(B2_RELEASE, moves, true, "[B2] release of own")			\
+	X(B2_ACQUIRE, moves, true, "[B2] acquire of own in the wait for it")	\
+	X(CLEAR, moves, true, "worker = NULL before the wait for own")		\
+	X(ONCE, two, true, "no second bias of a lock")				\
+	X(SET_INSIDE, moves, true, "worker is set while shared is held")		\
+	X(END_INSIDE, moves, true, "shared is held until own is free")		\
+	X(SHARED_CAS, moves, true, "CAS of shared")				\
+	X(SHARED_ACQUIRE, moves, true, "acquire of shared")			\
+	X(SHARED_RELEASE, moves, true, "release of shared")			\
+	X(P3_RELEASE, moves, true, "[P3] release of go: what came under own comes with the worker")	\
+	X(P3_ACQUIRE, moves, true, "[P3] acquire of go")
+
 /* pairs.c: two threads, each stores, fences, and looks at what the other stores */
 #define PAIRS_WEAK(X)								\
 	X(S2_OWNER, true, "[S2] fence between mode and the look at the monitor")	\
@@ -92,6 +113,13 @@ enum {
 };
 
 enum {
+	BIAS_WHOLE,
+#define X(name, setup, missed, text) BIAS_WITHOUT_##name,
+	BIAS_WEAK(X)
+#undef X
+};
+
+enum {
 	PAIRS_WHOLE,
 #define X(name, missed, text) PAIRS_WITHOUT_##name,
 	PAIRS_WEAK(X)
@@ -99,6 +127,6 @@ enum {
 };
 
 extern const struct model_machine ring_machine, spares_machine, dismiss_machine, inbox_machine,
-	pairs_s2_machine, pairs_q1_machine;
+	bias_moves_machine, bias_two_machine, pairs_s2_machine, pairs_q1_machine;
 
 #endif /* USCHED_TESTS_MODEL_QUEUES_H */
