@@ -76,6 +76,8 @@ tests_t_model_SOURCES = tests/t_model.c tests/model/model.h tests/model/memory.c
 	tests/model/dismiss.c tests/model/inbox.c tests/model/bias.c tests/model/pairs.c
 
 # L6 sync
+test_programs += tests/t_biased
+tests_t_biased_SOURCES = tests/t_biased.c tests/forced.h
 test_programs += tests/t_event tests/t_handler
 tests_t_event_SOURCES = tests/t_event.c tests/events.h
 tests_t_handler_SOURCES = tests/t_handler.c tests/events.h

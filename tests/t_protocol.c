@@ -28,6 +28,8 @@
  *	   its worker has gone to sleep
  *	14 a tick is hurried while its period	t_ticks: a_tick_that_is_hurried_meanwhile_is_put_right
  *	   is set
+ *	15 a lock's bias ends while its worker	t_biased: a_worker_that_is_late_takes_shared
+ *	   takes it, or hands it over		t_biased: who_comes_while_the_lock_is_handed_over_waits
  *
  * This file has those between a carrier and the monitor:
  *
