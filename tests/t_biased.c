@@ -745,6 +745,7 @@ static void channels_keep_all_values_when_a_bias_ends(void)
 		CU_ASSERT_EQUAL_FATAL(usched_channel_create(&channel, sizeof(uint64_t), i % 5), 0);
 		spawn(&senders[0], makes_a_bias_and_sends_many, mine);
 		HOLD_UNTIL(atomic_load(&is_biased));
+		CU_ASSERT_FATAL(atomic_load(&holds_expired) == 0);
 		spawn(&receivers[0], receives_all, mine);
 		spawn(&receivers[1], receives_all, other);
 		spawn(&senders[1], sends_many, other);
