@@ -575,6 +575,7 @@ static void who_comes_while_the_lock_is_handed_over_waits(void)
 		atomic_store(&forced_hook, stands_with_the_lock);
 		begin_job(&receiver);
 		HOLD_UNTIL(atomic_load(&stands));
+		CU_ASSERT_EQUAL_FATAL(atomic_load(&wrong), 0);
 		CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, thread_sends, &sender), 0);
 		CU_ASSERT_EQUAL_FATAL(pthread_join(thread, NULL), 0);
 		end_job(&receiver);
