@@ -259,7 +259,7 @@ static bool step(struct model *model, unsigned int actor)
 	}
 }
 
-/* Nobody holds either half, and nobody is left who would have the bias. */
+/* All have had their turns, and nobody holds either half. */
 static bool is_over(struct model *model)
 {
 	const struct model_state *state = &model->state;
