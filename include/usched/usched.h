@@ -38,7 +38,11 @@
 extern "C" {
 #endif
 
-#pragma GCC visibility push(default)
+/*
+ * Of every function. Never compiled into its caller, by link-time optimisation of a static library: a tick
+ * tells the library's code from the program's by where it is.
+ */
+#define USCHED_API __attribute__((visibility("default"), noinline))
 
 /* The version of these declarations; usched_version() tells the library's. */
 #define USCHED_VERSION_MAJOR 0
@@ -124,7 +128,7 @@ struct usched_runtime_options {
  * May switch:	no
  * Callable from: any thread that is not a fiber
  */
-int usched_runtime_create(struct usched_runtime **runtime,
+USCHED_API int usched_runtime_create(struct usched_runtime **runtime,
 			  const struct usched_runtime_options *options);
 
 /**
@@ -142,7 +146,7 @@ int usched_runtime_create(struct usched_runtime **runtime,
  * May switch:	no
  * Callable from: any thread that is not a fiber; once at a time
  */
-int usched_runtime_destroy(struct usched_runtime *runtime, uint64_t deadline_ns);
+USCHED_API int usched_runtime_destroy(struct usched_runtime *runtime, uint64_t deadline_ns);
 
 /**
  * usched_runtime_reset() - in a child of fork(2): forget the parent's runtimes
@@ -157,7 +161,7 @@ int usched_runtime_destroy(struct usched_runtime *runtime, uint64_t deadline_ns)
  * May switch:	no
  * Callable from: the child, by one thread
  */
-int usched_runtime_reset(void);
+USCHED_API int usched_runtime_reset(void);
 
 /**
  * usched_runtime_set_quantum() - change the quantum of all its fibers, now
@@ -169,7 +173,7 @@ int usched_runtime_reset(void);
  * May switch:	no
  * Callable from: fiber, any thread
  */
-int usched_runtime_set_quantum(struct usched_runtime *runtime, uint64_t quantum_ns);
+USCHED_API int usched_runtime_set_quantum(struct usched_runtime *runtime, uint64_t quantum_ns);
 
 /**
  * usched_runtime_tune() - change a tunable of a runtime, now
@@ -186,7 +190,7 @@ int usched_runtime_set_quantum(struct usched_runtime *runtime, uint64_t quantum_
  * May switch:	no
  * Callable from: fiber, any thread
  */
-int usched_runtime_tune(struct usched_runtime *runtime, const char *key, uint64_t value);
+USCHED_API int usched_runtime_tune(struct usched_runtime *runtime, const char *key, uint64_t value);
 
 /**
  * usched_runtime_current() - the runtime of the calling fiber
@@ -195,14 +199,14 @@ int usched_runtime_tune(struct usched_runtime *runtime, const char *key, uint64_
  * May switch:	no
  * Callable from: fiber, any thread
  */
-struct usched_runtime *usched_runtime_current(void);
+USCHED_API struct usched_runtime *usched_runtime_current(void);
 
 /**
  * usched_version() - the version of the library in use, as "0.1.0"
  *
  * Callable from: fiber, any thread
  */
-const char *usched_version(void);
+USCHED_API const char *usched_version(void);
 
 /* ----------------------------------------------------------------- fibers */
 
@@ -275,7 +279,7 @@ struct usched_fiber_options {
  * May switch:	no
  * Callable from: fiber, any thread
  */
-int usched_spawn(struct usched_runtime *runtime, usched_fiber_t *fiber,
+USCHED_API int usched_spawn(struct usched_runtime *runtime, usched_fiber_t *fiber,
 		 void *(*function)(void *argument), void *argument,
 		 const struct usched_fiber_options *options);
 
@@ -294,7 +298,7 @@ int usched_spawn(struct usched_runtime *runtime, usched_fiber_t *fiber,
  * May switch:	yes
  * Callable from: fiber, any thread
  */
-int usched_join(usched_fiber_t fiber, void **result, uint64_t deadline_ns);
+USCHED_API int usched_join(usched_fiber_t fiber, void **result, uint64_t deadline_ns);
 
 /**
  * usched_detach() - nobody will join this fiber
@@ -304,7 +308,7 @@ int usched_join(usched_fiber_t fiber, void **result, uint64_t deadline_ns);
  * May switch:	no
  * Callable from: fiber, any thread
  */
-int usched_detach(usched_fiber_t fiber);
+USCHED_API int usched_detach(usched_fiber_t fiber);
 
 /**
  * usched_self() - the calling fiber
@@ -313,7 +317,7 @@ int usched_detach(usched_fiber_t fiber);
  * May switch:	no
  * Callable from: fiber, any thread
  */
-usched_fiber_t usched_self(void);
+USCHED_API usched_fiber_t usched_self(void);
 
 /**
  * usched_yield() - let the others of this worker run first
@@ -323,7 +327,7 @@ usched_fiber_t usched_self(void);
  * May switch:	yes
  * Callable from: fiber, any thread
  */
-int usched_yield(void);
+USCHED_API int usched_yield(void);
 
 /**
  * usched_checkpoint() - a good moment to be preempted
@@ -336,7 +340,7 @@ int usched_yield(void);
  * May switch:	yes
  * Callable from: fiber, any thread
  */
-int usched_checkpoint(void);
+USCHED_API int usched_checkpoint(void);
 
 /**
  * usched_preempt_disable() - begin a section in which ticks do not stop this fiber
@@ -350,7 +354,7 @@ int usched_checkpoint(void);
  * May switch:	no
  * Callable from: fiber, any thread
  */
-int usched_preempt_disable(void);
+USCHED_API int usched_preempt_disable(void);
 
 /**
  * usched_preempt_enable() - end the section that was begun last
@@ -362,7 +366,7 @@ int usched_preempt_disable(void);
  * May switch:	yes
  * Callable from: fiber, any thread
  */
-int usched_preempt_enable(void);
+USCHED_API int usched_preempt_enable(void);
 
 /**
  * usched_set_quantum() - change the quantum of one fiber
@@ -376,7 +380,7 @@ int usched_preempt_enable(void);
  * May switch:	no
  * Callable from: fiber, any thread
  */
-int usched_set_quantum(usched_fiber_t fiber, uint64_t quantum_ns);
+USCHED_API int usched_set_quantum(usched_fiber_t fiber, uint64_t quantum_ns);
 
 /**
  * USCHED_MIGRATABLE - mark a function for USCHED_CODE_ADD()
@@ -394,17 +398,20 @@ int usched_set_quantum(usched_fiber_t fiber, uint64_t quantum_ns);
  * usched_yield(), and goes on wherever there is a CPU. Its author promises that this code, from
  * there, holds no pthread mutex and no lock of a FILE, and uses no thread-local variable, errno
  * included. A mutex that knows its owner (recursive, error-checking) is damaged by a switch: its holder
- * cannot unlock it, and others may be inside with it. A function that such code calls need not be declared: stopped there, the fiber keeps
- * its thread. So it does when declared code was called back by a library (qsort, pthread_once) in
- * which none was declared, and inside signal handlers. Declared code of a library that is loaded
- * later may be added at any time; adding a range again takes note of newly loaded libraries.
+ * cannot unlock it, and others may be inside with it.
+ *
+ * A function that such code calls need not be declared: stopped there, the fiber keeps its thread. One that
+ * the compiler may put in line, such as a static one, is part of its caller: it has to keep the promise, or
+ * to be marked noinline. The fiber also keeps its thread when declared code was called back by a library
+ * (qsort, pthread_once) in which none was declared, and inside signal handlers. Declared code of a library
+ * that is loaded later may be added at any time; adding a range again takes note of newly loaded libraries.
  *
  * Return:	0, also when it was declared before
  * Errors:	-EINVAL  @end is not behind @start; -ENOSPC 64 ranges are declared
  * May switch:	no
  * Callable from: fiber, any thread
  */
-int usched_code_add(const void *start, const void *end);
+USCHED_API int usched_code_add(const void *start, const void *end);
 
 /**
  * usched_code_remove() - the range, as it was added, is declared no longer
@@ -414,7 +421,7 @@ int usched_code_add(const void *start, const void *end);
  * May switch:	no
  * Callable from: fiber, any thread; before the library that has the code is unloaded
  */
-int usched_code_remove(const void *start, const void *end);
+USCHED_API int usched_code_remove(const void *start, const void *end);
 
 /* Declares all functions of the calling program or library that are marked USCHED_MIGRATABLE. */
 #define USCHED_CODE_ADD() \
@@ -431,7 +438,7 @@ extern const char __stop_usched_migratable[] __attribute__((weak, visibility("hi
  * May switch:	yes
  * Callable from: fiber, any thread
  */
-int usched_sleep_until(uint64_t deadline_ns);
+USCHED_API int usched_sleep_until(uint64_t deadline_ns);
 
 /**
  * usched_now() - CLOCK_MONOTONIC in nanoseconds
@@ -439,7 +446,7 @@ int usched_sleep_until(uint64_t deadline_ns);
  * May switch:	no
  * Callable from: fiber, any thread
  */
-uint64_t usched_now(void);
+USCHED_API uint64_t usched_now(void);
 
 /**
  * usched_after() - the deadline that lies @delay_ns from now
@@ -448,7 +455,7 @@ uint64_t usched_now(void);
  * May switch:	no
  * Callable from: fiber, any thread
  */
-uint64_t usched_after(uint64_t delay_ns);
+USCHED_API uint64_t usched_after(uint64_t delay_ns);
 
 /* --------------------------------------------------------------- channels */
 
@@ -464,7 +471,7 @@ uint64_t usched_after(uint64_t delay_ns);
  * May switch:	no
  * Callable from: fiber, any thread
  */
-int usched_channel_create(struct usched_channel **channel, size_t item_bytes, size_t capacity);
+USCHED_API int usched_channel_create(struct usched_channel **channel, size_t item_bytes, size_t capacity);
 
 /**
  * usched_channel_free() - give a channel back
@@ -475,7 +482,7 @@ int usched_channel_create(struct usched_channel **channel, size_t item_bytes, si
  * May switch:	no
  * Callable from: fiber, any thread
  */
-int usched_channel_free(struct usched_channel *channel);
+USCHED_API int usched_channel_free(struct usched_channel *channel);
 
 /**
  * usched_channel_send() - put a value in, in order
@@ -489,7 +496,7 @@ int usched_channel_free(struct usched_channel *channel);
  * May switch:	yes
  * Callable from: fiber, any thread
  */
-int usched_channel_send(struct usched_channel *channel, const void *item, uint64_t deadline_ns);
+USCHED_API int usched_channel_send(struct usched_channel *channel, const void *item, uint64_t deadline_ns);
 
 /**
  * usched_channel_receive() - take the oldest value
@@ -502,7 +509,7 @@ int usched_channel_send(struct usched_channel *channel, const void *item, uint64
  * May switch:	yes
  * Callable from: fiber, any thread
  */
-int usched_channel_receive(struct usched_channel *channel, void *item, uint64_t deadline_ns);
+USCHED_API int usched_channel_receive(struct usched_channel *channel, void *item, uint64_t deadline_ns);
 
 /**
  * usched_channel_close() - no more values will be sent
@@ -514,7 +521,7 @@ int usched_channel_receive(struct usched_channel *channel, void *item, uint64_t 
  * May switch:	no
  * Callable from: fiber, any thread
  */
-int usched_channel_close(struct usched_channel *channel);
+USCHED_API int usched_channel_close(struct usched_channel *channel);
 
 /* ------------------------------------------------------------------ mutex */
 
@@ -532,7 +539,7 @@ struct usched_mutex {
  * May switch:	no
  * Callable from: fiber, any thread
  */
-int usched_mutex_init(struct usched_mutex *mutex);
+USCHED_API int usched_mutex_init(struct usched_mutex *mutex);
 
 /**
  * usched_mutex_lock() - own it
@@ -544,7 +551,7 @@ int usched_mutex_init(struct usched_mutex *mutex);
  * May switch:	yes
  * Callable from: fiber, any thread
  */
-int usched_mutex_lock(struct usched_mutex *mutex, uint64_t deadline_ns);
+USCHED_API int usched_mutex_lock(struct usched_mutex *mutex, uint64_t deadline_ns);
 
 /**
  * usched_mutex_unlock() - let the next one own it
@@ -554,7 +561,7 @@ int usched_mutex_lock(struct usched_mutex *mutex, uint64_t deadline_ns);
  * May switch:	no
  * Callable from: the fiber or thread that locked it
  */
-int usched_mutex_unlock(struct usched_mutex *mutex);
+USCHED_API int usched_mutex_unlock(struct usched_mutex *mutex);
 
 /* ----------------------------------------------------------------- events */
 
@@ -577,7 +584,7 @@ struct usched_event {
  * May switch:	no
  * Callable from: fiber, any thread
  */
-int usched_event_init(struct usched_event *event, struct usched_runtime *runtime);
+USCHED_API int usched_event_init(struct usched_event *event, struct usched_runtime *runtime);
 
 /**
  * usched_event_destroy() - end an event: its memory may be used for something else
@@ -589,7 +596,7 @@ int usched_event_init(struct usched_event *event, struct usched_runtime *runtime
  * May switch:	no
  * Callable from: fiber, any thread
  */
-int usched_event_destroy(struct usched_event *event);
+USCHED_API int usched_event_destroy(struct usched_event *event);
 
 /**
  * usched_event_wait() - take one post, in order of arrival
@@ -602,7 +609,7 @@ int usched_event_destroy(struct usched_event *event);
  * May switch:	yes
  * Callable from: fiber, any thread
  */
-int usched_event_wait(struct usched_event *event, uint64_t deadline_ns);
+USCHED_API int usched_event_wait(struct usched_event *event, uint64_t deadline_ns);
 
 /**
  * usched_post() - one post more: one waiter goes on, now or later
@@ -616,7 +623,7 @@ int usched_event_wait(struct usched_event *event, uint64_t deadline_ns);
  * May switch:	no
  * Callable from: fiber, any thread, signal handler
  */
-int usched_post(struct usched_event *event);
+USCHED_API int usched_post(struct usched_event *event);
 
 /* ---------------------------------------------------------------- sockets */
 
@@ -637,7 +644,7 @@ int usched_post(struct usched_event *event);
  * May switch:	no
  * Callable from: fiber, any thread
  */
-int usched_listen(int *descriptor, const struct sockaddr *address, socklen_t address_bytes,
+USCHED_API int usched_listen(int *descriptor, const struct sockaddr *address, socklen_t address_bytes,
 		  int backlog);
 
 /**
@@ -651,7 +658,7 @@ int usched_listen(int *descriptor, const struct sockaddr *address, socklen_t add
  * May switch:	yes
  * Callable from: fiber, any thread
  */
-int usched_accept(int descriptor, int *connection, struct sockaddr *address,
+USCHED_API int usched_accept(int descriptor, int *connection, struct sockaddr *address,
 		  socklen_t *address_bytes, uint64_t deadline_ns);
 
 /**
@@ -663,7 +670,7 @@ int usched_accept(int descriptor, int *connection, struct sockaddr *address,
  * May switch:	yes
  * Callable from: fiber, any thread
  */
-int usched_connect(int *descriptor, const struct sockaddr *address, socklen_t address_bytes,
+USCHED_API int usched_connect(int *descriptor, const struct sockaddr *address, socklen_t address_bytes,
 		   uint64_t deadline_ns);
 
 /**
@@ -677,7 +684,7 @@ int usched_connect(int *descriptor, const struct sockaddr *address, socklen_t ad
  * May switch:	yes
  * Callable from: fiber, any thread
  */
-int usched_read(int descriptor, void *buffer, size_t count, size_t *got, uint64_t deadline_ns);
+USCHED_API int usched_read(int descriptor, void *buffer, size_t count, size_t *got, uint64_t deadline_ns);
 
 /**
  * usched_write() - write all of it
@@ -690,7 +697,7 @@ int usched_read(int descriptor, void *buffer, size_t count, size_t *got, uint64_
  * May switch:	yes
  * Callable from: fiber, any thread
  */
-int usched_write(int descriptor, const void *buffer, size_t count, size_t *written,
+USCHED_API int usched_write(int descriptor, const void *buffer, size_t count, size_t *written,
 		 uint64_t deadline_ns);
 
 /**
@@ -701,9 +708,8 @@ int usched_write(int descriptor, const void *buffer, size_t count, size_t *writt
  * May switch:	no
  * Callable from: fiber, any thread
  */
-int usched_close(int descriptor);
+USCHED_API int usched_close(int descriptor);
 
-#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }
