@@ -114,29 +114,31 @@ static inline struct usched_waiter *claim_first(struct usched_list *list, enum u
 	return NULL;
 }
 
-/* Wait in a list; the lock is held, and released on return. In line: half of what a call here takes is
-   saving registers, which its caller has done. */
-__attribute__((always_inline))
-static inline int wait_in(struct usched_channel *channel, struct usched_spinlock *held,
-			  struct usched_carrier **carrier, struct usched_list *list, void *data,
-			  uint64_t deadline_ns)
+/* Wait in a list, with the lock held: the rest of a call. It is jumped to, so that it returns to the user's
+   code itself. */
+USCHED_ARCH_RETURNS_ELSEWHERE __attribute__((noinline))
+static int wait_in(struct usched_channel *channel, struct usched_spinlock *held,
+		   struct usched_carrier *carrier, struct usched_list *list, void *data,
+		   uint64_t deadline_ns)
 {
-	struct usched_waiter own, *waiter = usched_waiter_of(*carrier, &own);
+	struct usched_waiter own, *waiter = usched_waiter_of(carrier, &own);
 	enum usched_wait_state reason;
-	int error = usched_wait_check(*carrier, deadline_ns);
+	int error = usched_wait_check(carrier, deadline_ns);
 
 	if (error) {
 		usched_spinlock_unlock(held);
+		usched_leave(carrier);
 		return error;
 	}
 	usched_waiter_begin(waiter, USCHED_WAIT_ON_CHANNEL, 0, data, deadline_ns);
 	usched_list_push_back(list, &waiter->node);
-	reason = usched_wait(carrier, waiter, held);
+	reason = usched_wait(&carrier, waiter, held);
 	if (reason == USCHED_WAIT_TIMED_OUT || reason == USCHED_WAIT_CANCELED) {
-		held = usched_biased_lock(&channel->lock, *carrier);
+		held = usched_biased_lock(&channel->lock, carrier);
 		usched_list_remove(&waiter->node);
 		usched_spinlock_unlock(held);
 	}
+	usched_leave(carrier);
 	return usched_wait_error(reason, -EPIPE);
 }
 
@@ -159,10 +161,8 @@ int usched_channel_send(struct usched_channel *channel, const void *item, uint64
 		copy(slot(channel, channel->count++), item, channel->item_bytes);
 	} else {
 		/* The receiver only reads through it. */
-		error = wait_in(channel, held, &carrier, &channel->senders,
-				(void *)(uintptr_t)item, deadline_ns);
-		usched_leave(carrier);
-		return error;
+		return wait_in(channel, held, carrier, &channel->senders,
+			       (void *)(uintptr_t)item, deadline_ns);
 	}
 	usched_spinlock_unlock(held);
 	usched_resume(carrier, &claimed);
@@ -193,9 +193,7 @@ int usched_channel_receive(struct usched_channel *channel, void *item, uint64_t 
 	} else if (channel->closed) {
 		error = -EPIPE;
 	} else {
-		error = wait_in(channel, held, &carrier, &channel->receivers, item, deadline_ns);
-		usched_leave(carrier);
-		return error;
+		return wait_in(channel, held, carrier, &channel->receivers, item, deadline_ns);
 	}
 	usched_spinlock_unlock(held);
 	usched_resume(carrier, &claimed);

@@ -194,6 +194,17 @@ function usched_arch_nobody
 	.hidden	usched_arch_text_end
 usched_arch_text_end:
 
+/* How functions marked USCHED_ARCH_RETURNS_ELSEWHERE return; the name is the compiler's. rcx is free. */
+	.p2align 4
+function __x86_return_thunk
+	.cfi_startproc
+	popq	%rcx
+	.cfi_def_cfa_offset 0
+	.cfi_register %rip, %rcx
+	notrack jmp *%rcx
+	.cfi_endproc
+	.size	__x86_return_thunk, . - __x86_return_thunk
+
 	.section .note.GNU-stack, "", @progbits
 
 	/* The property note: indirect branch tracking (bit 0), and not shadow stack (bit 1). */
