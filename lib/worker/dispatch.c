@@ -543,6 +543,8 @@ static struct usched_fiber *next_after_end(struct usched_carrier *carrier,
 	return next ? next : pick_inbox(worker, USCHED_PRIORITY_LOW);
 }
 
+/* Flat, as usched_park(). */
+__attribute__((flatten))
 bool usched_yield_from(struct usched_carrier *carrier)
 {
 	struct usched_worker *worker = usched_owned(carrier);
@@ -694,6 +696,7 @@ static void swap_stacks(struct usched_fiber *ended, struct usched_fiber *next)
 }
 #endif
 
+__attribute__((flatten))
 const struct usched_context *usched_fiber_main(void *argument)
 {
 	struct usched_fiber *fiber = argument;
