@@ -63,7 +63,8 @@ libcore_la_SOURCES += lib/preempt/monitor.c lib/preempt/monitor.h
 libcore_la_SOURCES += lib/preempt/signal.c lib/preempt/tick.c lib/preempt/tick.h
 
 # L6 sync
-libcore_la_SOURCES += lib/sync/biased.c lib/sync/biased.h lib/sync/channel.c lib/sync/event.c lib/sync/event.h lib/sync/join.c
+libcore_la_SOURCES += lib/sync/biased.c lib/sync/biased.h lib/sync/channel.c lib/sync/event.c
+libcore_la_SOURCES += lib/sync/event.h lib/sync/join.c
 libcore_la_SOURCES += lib/sync/mutex.c lib/sync/preempt.c lib/sync/sleep.c
 libcore_la_SOURCES += lib/sync/wait.c lib/sync/wait.h
 

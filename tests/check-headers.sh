@@ -40,6 +40,11 @@ for header in include/usched/*.h; do
 done
 verdict public_headers_are_strict_c11
 
+# What an inlined function of the library does to a program, include/usched/usched.h says.
+grep -n '^[a-z].*[ *]usched_[a-z_]*(' include/usched/usched.h >> "$complaints" &&
+	wrong "include/usched/usched.h declares a function without USCHED_API"
+verdict public_functions_are_never_inlined
+
 suffix=cc
 if command -v c++ > /dev/null; then
 	for header in include/usched/*.h; do

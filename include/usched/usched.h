@@ -129,7 +129,7 @@ struct usched_runtime_options {
  * Callable from: any thread that is not a fiber
  */
 USCHED_API int usched_runtime_create(struct usched_runtime **runtime,
-			  const struct usched_runtime_options *options);
+				     const struct usched_runtime_options *options);
 
 /**
  * usched_runtime_destroy() - wait for the last fiber, then stop and free
@@ -280,8 +280,8 @@ struct usched_fiber_options {
  * Callable from: fiber, any thread
  */
 USCHED_API int usched_spawn(struct usched_runtime *runtime, usched_fiber_t *fiber,
-		 void *(*function)(void *argument), void *argument,
-		 const struct usched_fiber_options *options);
+			    void *(*function)(void *argument), void *argument,
+			    const struct usched_fiber_options *options);
 
 /**
  * usched_join() - wait until a fiber has ended and take its result
@@ -645,7 +645,7 @@ USCHED_API int usched_post(struct usched_event *event);
  * Callable from: fiber, any thread
  */
 USCHED_API int usched_listen(int *descriptor, const struct sockaddr *address, socklen_t address_bytes,
-		  int backlog);
+			     int backlog);
 
 /**
  * usched_accept() - wait for a connection
@@ -659,7 +659,7 @@ USCHED_API int usched_listen(int *descriptor, const struct sockaddr *address, so
  * Callable from: fiber, any thread
  */
 USCHED_API int usched_accept(int descriptor, int *connection, struct sockaddr *address,
-		  socklen_t *address_bytes, uint64_t deadline_ns);
+			     socklen_t *address_bytes, uint64_t deadline_ns);
 
 /**
  * usched_connect() - a stream connection to @address
@@ -671,7 +671,7 @@ USCHED_API int usched_accept(int descriptor, int *connection, struct sockaddr *a
  * Callable from: fiber, any thread
  */
 USCHED_API int usched_connect(int *descriptor, const struct sockaddr *address, socklen_t address_bytes,
-		   uint64_t deadline_ns);
+			      uint64_t deadline_ns);
 
 /**
  * usched_read() - wait for bytes and take what is there
@@ -698,7 +698,7 @@ USCHED_API int usched_read(int descriptor, void *buffer, size_t count, size_t *g
  * Callable from: fiber, any thread
  */
 USCHED_API int usched_write(int descriptor, const void *buffer, size_t count, size_t *written,
-		 uint64_t deadline_ns);
+			    uint64_t deadline_ns);
 
 /**
  * usched_close() - close a descriptor; fibers waiting in it get -ECANCELED
@@ -709,7 +709,6 @@ USCHED_API int usched_write(int descriptor, const void *buffer, size_t count, si
  * Callable from: fiber, any thread
  */
 USCHED_API int usched_close(int descriptor);
-
 
 #ifdef __cplusplus
 }
