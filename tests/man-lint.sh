@@ -22,7 +22,7 @@ names_of()
 
 # The functions that the public headers declare: in column 0, and the name before the parenthesis.
 functions=$(awk '
-	/^[a-z][a-z0-9_ *]*usched_[a-z0-9_]+\(/ && !/^(typedef|static)/ {
+	/^(USCHED_API )?[a-z][a-z0-9_ *]*usched_[a-z0-9_]+\(/ && !/^(typedef|static)/ {
 		sub(/\(.*/, "")
 		sub(/.*[ *]/, "")
 		print
