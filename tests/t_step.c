@@ -394,8 +394,10 @@ static _Atomic(struct usched_carrier *) steps_from;
 
 static void *is_entered(void *argument)
 {
-	atomic_store(&is_stopped, true);
+	/* In this order: once it is seen that the other is stopped, nobody sends more ticks, and the other
+	   does not give way by itself. */
 	atomic_store(&may_end, true);
+	atomic_store(&is_stopped, true);
 	end_operation();
 	is_right(true);
 	return argument;
