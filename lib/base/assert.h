@@ -23,8 +23,11 @@
 /**
  * usched_assert_failed() - end the process; called by usched_assert()
  *
+ * Never in line: its buffer would be one more in the caller's frame for each assertion.
+ *
  * Callable from: anywhere, signal handler.
  */
+__attribute__((noinline, cold))
 _Noreturn void usched_assert_failed(const char *condition, const char *file, unsigned int line);
 
 /**
@@ -33,6 +36,7 @@ _Noreturn void usched_assert_failed(const char *condition, const char *file, uns
  *
  * Callable from: anywhere, signal handler.
  */
+__attribute__((noinline, cold))
 _Noreturn void usched_fatal_parts(const char *const *parts);
 
 /* Ends the process: usched_fatal("fiber '", name, "' called pthread_exit()"). One line of at most

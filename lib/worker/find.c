@@ -127,6 +127,7 @@ static void measure_runs(struct usched_worker *worker)
 	worker->poll_dispatches = dispatches;
 }
 
+__attribute__((noinline))	/* not into the flat functions of dispatch.c, at link time either */
 void usched_poll(struct usched_carrier *carrier, uint64_t timeout_ns)
 {
 	struct usched_worker *worker = usched_owned(carrier);
