@@ -40,9 +40,11 @@ enum {
 	({									\
 		const struct timespec pause = { .tv_nsec = 100000 };		\
 		uint64_t end_ns = usched_clock_now_ns() + UINT64_C(60000000000);	\
-		while (!(condition) && usched_clock_now_ns() < end_ns)		\
+		bool came;	/* it may go again: one look decides */		\
+										\
+		while (!(came = (condition)) && usched_clock_now_ns() < end_ns)	\
 			nanosleep(&pause, NULL);				\
-		(condition);							\
+		came;								\
 	})
 
 static _Atomic bool enough;

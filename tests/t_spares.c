@@ -43,9 +43,11 @@ enum {
 	({									\
 		const struct timespec pause = { .tv_nsec = 1000000 };		\
 		uint64_t end_ns = usched_clock_now_ns() + UINT64_C(30000000000);	\
-		while (!(condition) && usched_clock_now_ns() < end_ns)		\
+		bool came;	/* it may go again: one look decides */		\
+										\
+		while (!(came = (condition)) && usched_clock_now_ns() < end_ns)	\
 			nanosleep(&pause, NULL);				\
-		(condition);							\
+		came;								\
 	})
 
 static struct usched_runtime *runtime;
