@@ -56,6 +56,7 @@ test_programs += tests/t_step
 tests_t_step_SOURCES = tests/t_step.c tests/forced.h tests/step_symbols.c tests/step_symbols.h
 test_programs += tests/t_signals tests/t_default_action tests/t_spares
 tests_t_signals_SOURCES = tests/t_signals.c tests/loop_and_sleeper.h
+tests_t_spares_SOURCES = tests/t_spares.c tests/comes_true.h
 tests_t_default_action_SOURCES = tests/t_default_action.c tests/in_child.h tests/loop_and_sleeper.h
 test_programs += tests/t_fork tests/t_process tests/t_interrupted
 tests_t_fork_SOURCES = tests/t_fork.c tests/children.h tests/under_ticks.h
@@ -63,7 +64,7 @@ tests_t_process_SOURCES = tests/t_process.c tests/children.h tests/under_ticks.h
 tests_t_interrupted_SOURCES = tests/t_interrupted.c tests/under_ticks.h
 test_programs += tests/t_fallback tests/t_limits
 tests_t_fallback_SOURCES = tests/t_fallback.c tests/deny.h tests/in_child.h
-tests_t_limits_SOURCES = tests/t_limits.c tests/deny.h tests/in_child.h
+tests_t_limits_SOURCES = tests/t_limits.c tests/comes_true.h tests/deny.h tests/in_child.h
 test_programs += tests/t_model
 tests_t_model_SOURCES = tests/t_model.c tests/model/model.h tests/model/memory.c \
 	tests/model/explore.c tests/model/protocol.h tests/model/protocol.c \

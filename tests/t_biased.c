@@ -12,7 +12,8 @@
  *	parks with the lock: "commit"		worker = NULL, waits for own
  *	own is free
  *
- * A fiber uses a lock between one enter and one leave, so that its worker stays what it is.
+ * A fiber uses a lock between one enter and one leave, so that its worker stays what it is. One file,
+ * since the jobs that do so serve the lock alone and the one inside a channel.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -351,6 +352,20 @@ static void end_turn(void)
 	CU_ASSERT_FATAL(atomic_load(&holds_expired) == 0);
 }
 
+/* The body, on the first worker, says that it is there; then another comes, in each second turn a thread. */
+static void meet(void (*body)(struct job *, struct usched_carrier *), _Atomic bool *is_there,
+		 unsigned int turn)
+{
+	struct job job = { .body = body, .where = first };
+	struct other other;
+
+	begin_job(&job);
+	HOLD_UNTIL(atomic_load(is_there));
+	begin_other(&other, turn % 2 ? second : NULL);
+	end_job(&job);
+	end_other(&other);
+}
+
 static void is_inside(struct job *job, struct usched_carrier *carrier)
 {
 	struct usched_spinlock *held = usched_biased_lock(&contended, carrier);
@@ -370,15 +385,8 @@ static void who_is_inside_is_waited_for(void)
 	start();
 	NEEDS_MEMBARRIER();
 	for (unsigned int i = 0; i < TURNS; i++) {
-		struct job job = { .body = is_inside, .where = first };
-		struct other other;
-
 		begin_turn();
-		begin_job(&job);
-		HOLD_UNTIL(atomic_load(&worker_is_in));
-		begin_other(&other, i % 2 ? second : NULL);
-		end_job(&job);
-		end_other(&other);
+		meet(is_inside, &worker_is_in, i);
 		end_turn();
 	}
 	stop();
@@ -416,19 +424,12 @@ static void a_worker_that_is_late_takes_shared(void)
 	start();
 	NEEDS_MEMBARRIER();
 	for (unsigned int i = 0; i < TURNS; i++) {
-		struct job job = { .body = is_late, .where = first };
-		struct other other;
-
 		begin_turn();
 		atomic_store(&stands, false);
 		atomic_store(&has_passed_the_barrier, false);
 		atomic_store(&is_to_stand, true);
 		atomic_store(&forced_hook, stands_between_store_and_look);
-		begin_job(&job);
-		HOLD_UNTIL(atomic_load(&stands));
-		begin_other(&other, i % 2 ? second : NULL);
-		end_job(&job);
-		end_other(&other);
+		meet(is_late, &stands, i);
 		atomic_store(&forced_hook, NULL);
 		end_turn();
 	}

@@ -18,6 +18,7 @@
 #include <usched/usched.h>
 
 #include "base/clock.h"
+#include "comes_true.h"
 #include "deny.h"
 #include "harness.h"
 #include "in_child.h"
@@ -36,16 +37,7 @@ enum {
 };
 
 /* False: not within a minute. */
-#define COMES_TRUE(condition)							\
-	({									\
-		const struct timespec pause = { .tv_nsec = 100000 };		\
-		uint64_t end_ns = usched_clock_now_ns() + UINT64_C(60000000000);	\
-		bool came;	/* it may go again: one look decides */		\
-										\
-		while (!(came = (condition)) && usched_clock_now_ns() < end_ns)	\
-			nanosleep(&pause, NULL);				\
-		came;								\
-	})
+#define COMES_TRUE(condition) COMES_TRUE_WITHIN(UINT64_C(60000000000), condition)
 
 static _Atomic bool enough;
 static int pipe_ends[2];

@@ -16,7 +16,7 @@
 
 #include <usched/usched.h>
 
-#include "base/clock.h"
+#include "comes_true.h"
 #include "harness.h"
 #include "runtime/control_private.h"
 #include "runtime/runtime.h"
@@ -39,16 +39,7 @@ enum {
 };
 
 /* False: not within half a minute. */
-#define COMES_TRUE(condition)							\
-	({									\
-		const struct timespec pause = { .tv_nsec = 1000000 };		\
-		uint64_t end_ns = usched_clock_now_ns() + UINT64_C(30000000000);	\
-		bool came;	/* it may go again: one look decides */		\
-										\
-		while (!(came = (condition)) && usched_clock_now_ns() < end_ns)	\
-			nanosleep(&pause, NULL);				\
-		came;								\
-	})
+#define COMES_TRUE(condition) COMES_TRUE_WITHIN(UINT64_C(30000000000), condition)
 
 static struct usched_runtime *runtime;
 static _Atomic unsigned int begun;

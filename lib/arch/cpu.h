@@ -31,12 +31,13 @@
  * Not for a function that mostly returns without having parked. The compiler jumps to
  * __x86_return_thunk, which is in switch.S.
  */
-#define USCHED_ARCH_RETURNS_ELSEWHERE
 #if defined(__x86_64__) && !USCHED_ARCH_GENERIC && defined(__has_attribute)
 #if __has_attribute(function_return)
-#undef USCHED_ARCH_RETURNS_ELSEWHERE
 #define USCHED_ARCH_RETURNS_ELSEWHERE __attribute__((function_return("thunk-extern")))
 #endif
+#endif
+#ifndef USCHED_ARCH_RETURNS_ELSEWHERE
+#define USCHED_ARCH_RETURNS_ELSEWHERE
 #endif
 
 /**

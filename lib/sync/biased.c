@@ -30,16 +30,10 @@ static void end_bias(struct usched_biased_lock *lock)
 	usched_spinlock_await(&lock->own);					/* [B2] */
 }
 
-struct usched_spinlock *usched_biased_lock_shared(struct usched_biased_lock *lock,
-						  struct usched_worker *worker)
+/* Under `shared`: one use more, of one worker in a row or not. */
+static void count_use(struct usched_biased_lock *lock, struct usched_worker *worker)
 {
-	usched_spinlock_lock(&lock->shared);
-	/* Relaxed: `shared` orders it. */
-	if (atomic_load_explicit(&lock->worker, memory_order_relaxed)) {
-		end_bias(lock);
-	} else if (lock->uses == NEVER) {
-		;
-	} else if (!worker || !worker->scheduler->membarrier) {
+	if (!worker || !worker->scheduler->membarrier) {
 		lock->uses = NEVER;
 	} else if (worker != lock->candidate) {
 		lock->candidate = worker;
@@ -48,5 +42,16 @@ struct usched_spinlock *usched_biased_lock_shared(struct usched_biased_lock *loc
 		/* From its next call on; this one still holds `shared`. Its own word then. */
 		atomic_store_explicit(&lock->worker, worker, memory_order_relaxed);
 	}
+}
+
+struct usched_spinlock *usched_biased_lock_shared(struct usched_biased_lock *lock,
+						  struct usched_worker *worker)
+{
+	usched_spinlock_lock(&lock->shared);
+	/* Relaxed: `shared` orders it. */
+	if (atomic_load_explicit(&lock->worker, memory_order_relaxed))
+		end_bias(lock);
+	else if (lock->uses != NEVER)
+		count_use(lock, worker);
 	return &lock->shared;
 }

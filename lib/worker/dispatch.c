@@ -696,6 +696,7 @@ static void swap_stacks(struct usched_fiber *ended, struct usched_fiber *next)
 }
 #endif
 
+/* Flat, as usched_park(). */
 __attribute__((flatten))
 const struct usched_context *usched_fiber_main(void *argument)
 {

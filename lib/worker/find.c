@@ -83,7 +83,8 @@ static void handle_events(struct usched_carrier *carrier, struct epoll_event *ev
 {
 	struct usched_worker *worker = usched_owned(carrier);
 
-	for (int i = 0; i < count; i++)
+	/* The first is handled at once. */
+	for (int i = 1; i < count; i++)
 		worker->scheduler->hooks.io_soon(worker->scheduler, events[i].data.u64);
 	for (int i = 0; i < count; i++) {
 		uint64_t data = events[i].data.u64;
