@@ -21,6 +21,7 @@
 #include "runtime/control_private.h"
 #include "runtime/runtime.h"
 #include "worker/carrier.h"
+#include "worker/step.h"
 
 #define SOON usched_after(UINT64_C(60000000000))
 
@@ -197,6 +198,32 @@ static void few_spares_are_left_of_a_burst(void)
 	burst(MANY);
 	CU_ASSERT(COMES_TRUE(is_trimmed()));
 	stop();
+}
+
+#if USCHED_DEBUG
+/* The monitor goes on when all that it has dismissed have ended: for a second at most. */
+static void until_they_have_ended(const char *point, void *carrier)
+{
+	(void)carrier;
+	if (strcmp(point, "trimmed") == 0)
+		(void)COMES_TRUE_WITHIN(UINT64_C(1000000000), ended() == runtime->spares.dismissed);
+}
+#endif
+
+static void carriers_that_end_at_once_are_told_of(void)
+{
+#if USCHED_DEBUG
+	start(USCHED_TICK_AUTO, SHORT_NS);
+	usched_step_hook = until_they_have_ended;
+	burst(SOME);
+	CU_ASSERT(COMES_TRUE(is_trimmed()));
+	CU_ASSERT(ended() > 0);
+	CU_ASSERT(COMES_TRUE(reported() == alive()));
+	stop();
+	usched_step_hook = NULL;
+#else
+	USCHED_SKIP("no-steps: not built with --enable-debug");
+#endif
 }
 
 static unsigned int perf_events(void)
@@ -390,6 +417,7 @@ int main(void)
 {
 	static const struct usched_test tests[] = {
 		{ "few_spares_are_left_of_a_burst", few_spares_are_left_of_a_burst },
+	{ "carriers_that_end_at_once_are_told_of", carriers_that_end_at_once_are_told_of },
 		{ "bursts_use_the_same_places", bursts_use_the_same_places },
 		{ "a_burst_begins_while_spares_end", a_burst_begins_while_spares_end },
 		{ "a_runtime_ends_while_spares_end", a_runtime_ends_while_spares_end },

@@ -33,6 +33,7 @@ struct usched_spares {
 	uint64_t since_ns;
 	uint32_t surplus;			/* still to be dismissed		*/
 	uint64_t dismissed;			/* ever					*/
+	bool ending;				/* at this pass some were dismissed, or had not ended */
 };
 
 struct usched_runtime {
@@ -118,7 +119,7 @@ uint64_t usched_spares_trim(struct usched_runtime *runtime, uint64_t now_ns);
 /** usched_spares_kept() - so many are never dismissed. Callable from: anywhere. */
 uint32_t usched_spares_kept(const struct usched_runtime *runtime);
 
-/** usched_spares_are_ending() - the count of carriers is about to change. The monitor. */
+/** usched_spares_are_ending() - the count of carriers changes: a pass tells of it. The monitor. */
 bool usched_spares_are_ending(const struct usched_runtime *runtime);
 
 /* fork.c */

@@ -13,6 +13,7 @@
  */
 #include "runtime/runtime.h"
 #include "worker/carrier.h"
+#include "worker/step.h"
 
 #define PASS_NS UINT64_C(1000000)
 
@@ -38,9 +39,7 @@ static void look(struct usched_spares *notes, uint32_t count, uint64_t now_ns)
 
 bool usched_spares_are_ending(const struct usched_runtime *runtime)
 {
-	/* Relaxed: this pass or the next one sees it. */
-	return atomic_load_explicit(&runtime->scheduler.carriers_ended, memory_order_relaxed) !=
-	       runtime->spares.dismissed;
+	return runtime->spares.ending;
 }
 
 uint64_t usched_spares_trim(struct usched_runtime *runtime, uint64_t now_ns)
@@ -48,8 +47,12 @@ uint64_t usched_spares_trim(struct usched_runtime *runtime, uint64_t now_ns)
 	struct usched_spares *notes = &runtime->spares;
 	uint32_t kept = usched_spares_kept(runtime), count = spares(runtime);
 	uint64_t look_ns = atomic_load_explicit(&notes->look_ns, memory_order_relaxed);
-	uint64_t due_ns = usched_spares_are_ending(runtime) ? now_ns + PASS_NS : UINT64_MAX;
+	uint64_t due_ns;
 
+	/* Relaxed: this pass or the next one sees it. */
+	notes->ending = atomic_load_explicit(&runtime->scheduler.carriers_ended, memory_order_relaxed) !=
+			notes->dismissed;
+	due_ns = notes->ending ? now_ns + PASS_NS : UINT64_MAX;
 	if (count <= kept) {
 		notes->looking = false;
 		notes->surplus = 0;
@@ -73,8 +76,10 @@ uint64_t usched_spares_trim(struct usched_runtime *runtime, uint64_t now_ns)
 		}
 		notes->surplus--;
 		notes->dismissed++;
+		notes->ending = true;	/* also if it ends before we look: the pass is told as one of change */
 	}
-	if (notes->surplus > 0 || usched_spares_are_ending(runtime))
+	USCHED_STEP("trimmed", NULL);
+	if (notes->ending)
 		return now_ns + PASS_NS;
 	return notes->since_ns + look_ns;
 }
