@@ -2,9 +2,6 @@
 /*
  * Wake-up preemption; see wakeup.h.
  */
-#include <errno.h>
-#include <sys/epoll.h>
-
 #include "preempt/monitor.h"
 #include "preempt/tick.h"
 #include "preempt/wakeup.h"
@@ -12,28 +9,15 @@
 
 enum {
 	PAUSE_NS = 1000000,	/* between looks at the epoll of a worker that serves itself	*/
-	LONGEST_PAUSE_NS = 8000000,	/* after many that were in vain				*/
+	LONGEST_PAUSE_NS = 64000000,	/* after many that were in vain				*/
 	AGAIN_NS = 50000,	/* until another look at who was in the library		*/
 	LATE_NS = 100000,	/* a tick that was ordered, before it is looked for		*/
 };
 
-static int control(int epoll, int operation, struct usched_worker *worker, uint64_t mark,
-		   uint32_t events)
+void usched_wakeup_init(struct usched_scheduler *scheduler)
 {
-	struct epoll_event event = { .events = events, .data.u64 = mark | worker->number };
-
-	return epoll_ctl(epoll, operation, worker->poll_descriptor, &event) ? -errno : 0;
-}
-
-int usched_wakeup_watch(struct usched_scheduler *scheduler, int epoll, uint64_t mark)
-{
-	int error = 0;
-
-	for (uint32_t i = 0; !error && i < scheduler->worker_count; i++) {
+	for (uint32_t i = 0; i < scheduler->worker_count; i++)
 		scheduler->workers[i].watch.pause_ns = PAUSE_NS;
-		error = control(epoll, EPOLL_CTL_ADD, &scheduler->workers[i], mark, EPOLLONESHOT);
-	}
-	return error;
 }
 
 void usched_wakeup_ready(struct usched_worker *worker, uint64_t now_ns)
@@ -105,8 +89,8 @@ static uint64_t order_tick(struct usched_worker *worker, struct usched_carrier *
 	return at_ns + LATE_NS;
 }
 
-static void look_at(struct usched_worker *worker, int epoll, uint64_t mark, uint64_t wakeup_ns,
-		    uint64_t now_ns, uint64_t *due_ns)
+static void look_at(struct usched_worker *worker, uint64_t wakeup_ns, uint64_t now_ns,
+		    uint64_t *due_ns)
 {
 	struct usched_watch *watch = &worker->watch;
 	/* Acquire <- usched_carrier_wait's release: its thread is known, and may be signalled. */
@@ -146,8 +130,7 @@ static void look_at(struct usched_worker *worker, int epoll, uint64_t mark, uint
 	if (!watch->armed && now_ns >= watch->arm_ns &&
 	    (atomic_load_explicit(&worker->descriptors_watched, memory_order_relaxed) != 0 ||
 	     atomic_load_explicit(&worker->adopts, memory_order_relaxed)))
-		watch->armed = control(epoll, EPOLL_CTL_MOD, worker, mark,
-				       EPOLLIN | EPOLLONESHOT) == 0;
+		watch->armed = true;
 	else if (!watch->armed && now_ns < watch->arm_ns)
 		sooner(due_ns, watch->arm_ns);
 
@@ -186,8 +169,7 @@ static void look_at(struct usched_worker *worker, int epoll, uint64_t mark, uint
 	sooner(due_ns, now_ns + wakeup_ns);
 }
 
-uint64_t usched_wakeup_pass(struct usched_scheduler *scheduler, int epoll, uint64_t mark,
-			    uint64_t now_ns)
+uint64_t usched_wakeup_pass(struct usched_scheduler *scheduler, uint64_t now_ns)
 {
 	uint64_t wakeup_ns = atomic_load_explicit(&scheduler->wakeup_ns,
 						     memory_order_relaxed);
@@ -198,7 +180,7 @@ uint64_t usched_wakeup_pass(struct usched_scheduler *scheduler, int epoll, uint6
 
 		if (atomic_load_explicit(&worker->mode, memory_order_acquire) ==
 		    USCHED_WORKER_MODE_OWNED)
-			look_at(worker, epoll, mark, wakeup_ns, now_ns, &due_ns);
+			look_at(worker, wakeup_ns, now_ns, &due_ns);
 	}
 	return due_ns;
 }

@@ -6,7 +6,7 @@
  * Wake-up preemption: a fiber that becomes ready does not wait for the quantum of the one that runs.
  *
  * While a worker runs user code nobody looks at its timers and its epoll. The monitor does: it
- * sleeps in one poll over the workers' epolls, until the earliest timer. When something is ready, and
+ * sleeps in one poll(2) over the armed workers' epolls, until the earliest timer. When something is ready, and
  * the running fiber has had the minimum slice, it marks the worker urgent for this very dispatch and
  * sends a tick. The handler then makes room (row 3 of decide.c), polls, and the fiber that has just
  * become ready runs next. A timer is known before it is due: where perf makes the ticks, one is ordered
@@ -32,18 +32,17 @@
 
 #include "worker/scheduler.h"
 
-/** usched_wakeup_watch() - add the workers' epolls to the monitor's; events carry @mark | number */
-int usched_wakeup_watch(struct usched_scheduler *scheduler, int epoll, uint64_t mark);
+/** usched_wakeup_init() - once, before the first pass */
+void usched_wakeup_init(struct usched_scheduler *scheduler);
 
-/** usched_wakeup_ready() - the epoll of this worker is ready */
+/** usched_wakeup_ready() - the epoll of this worker, which was armed, is ready */
 void usched_wakeup_ready(struct usched_worker *worker, uint64_t now_ns);
 
 /**
- * usched_wakeup_pass() - look at all workers
+ * usched_wakeup_pass() - look at all workers, and say in watch.armed whose epoll the monitor sleeps on
  *
  * Return:	when to look again though nothing becomes readable, ns; UINT64_MAX: no need
  */
-uint64_t usched_wakeup_pass(struct usched_scheduler *scheduler, int epoll, uint64_t mark,
-			    uint64_t now_ns);
+uint64_t usched_wakeup_pass(struct usched_scheduler *scheduler, uint64_t now_ns);
 
 #endif /* USCHED_PREEMPT_WAKEUP_H */

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -25,7 +26,7 @@
 #define TEXT(number) TEXT_OF(number)
 #define TEXT_OF(number) #number
 
-enum { TICKS_PER_COST = 10, DESTROY_LOOK_NS = 5000000 };
+enum { TICKS_PER_COST = 10, DESTROY_LOOK_NS = 5000000, DESTROY_LOOK_MAX_NS = 1000000000 };
 
 const char *usched_version(void)
 {
@@ -162,6 +163,7 @@ static void free_runtime(struct usched_runtime *runtime)
 	usched_unbuild(runtime);
 	usched_owned_close(runtime->tick_timerfd);
 	usched_owned_close(runtime->monitor_wake);
+	free(runtime->polled);
 	munmap(runtime, sizeof(*runtime));
 	usched_fork_matters_not();
 }
@@ -249,6 +251,7 @@ err_free:
 int usched_runtime_destroy(struct usched_runtime *runtime, uint64_t deadline_ns)
 {
 	struct usched_scheduler *scheduler;
+	uint64_t pause_ns = DESTROY_LOOK_NS;
 
 	if (usched_in_child())
 		return -EPERM;
@@ -267,8 +270,11 @@ int usched_runtime_destroy(struct usched_runtime *runtime, uint64_t deadline_ns)
 		now_ns = usched_clock_now_ns();
 		if (now_ns >= deadline_ns)
 			return deadline_ns == USCHED_NOW ? -EAGAIN : -ETIMEDOUT;
-		/* A fiber that ends just as we begin may not see `stopping`: look again. */
-		look_ns = now_ns + DESTROY_LOOK_NS;
+		/* A fiber that ends just as we begin may not see `stopping`: look again, and later again,
+		   ever more rarely: who waits for a server waits for days. */
+		look_ns = now_ns + pause_ns;
+		if (pause_ns < DESTROY_LOOK_MAX_NS)
+			pause_ns *= 2;
 		usched_futex_wait(&runtime->ended_word, word,
 				  look_ns < deadline_ns ? look_ns : deadline_ns, true);
 	}

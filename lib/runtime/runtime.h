@@ -68,6 +68,7 @@ struct usched_runtime {
 	_Atomic bool attached;			/* the daemon owns the tunables		*/
 
 	/* The monitor's. */
+	struct pollfd *polled;			/* what it sleeps on: enum polled, then the workers */
 	uint64_t granted[USCHED_CPU_WORDS];
 	uint64_t grant_generation, grant_acked, tunables_acked;
 	struct usched_spares spares;

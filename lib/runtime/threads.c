@@ -8,10 +8,11 @@
  * the runtime ends.
  */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/epoll.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -26,9 +27,7 @@
 #include "runtime/runtime.h"
 #include "sync/event.h"
 #include "worker/dispatch.h"
-#include "worker/poll.h"
 
-#define MARK_WORKER (UINT64_C(1) << 63)	/* in the monitor's epoll: a worker's epoll, by number */
 #define PASS_NS UINT64_C(1000000)	/* while a worker has others waiting */
 #define REST_PASS_NS UINT64_C(10000000)	/* while each runs alone, and soon after the last one */
 #define PAUSE_MIN_NS UINT64_C(1000000)	/* after a carrier was refused; twice that the next time */
@@ -251,11 +250,40 @@ void usched_monitor_wake(struct usched_scheduler *scheduler)
 	(void)!write(usched_runtime_of(scheduler)->monitor_wake, &one, sizeof(one));
 }
 
-static int watch(int epoll, int descriptor)
-{
-	struct epoll_event event = { .events = EPOLLIN, .data.u64 = (uint64_t)descriptor };
+/* What the monitor sleeps on; behind these the epolls of the workers that are armed. */
+enum polled { POLLED_WAKE, POLLED_CONTROL, POLLED_TICK, POLLED_WORKERS };
 
-	return epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) ? -errno : 0;
+static bool polled_init(struct usched_runtime *runtime)
+{
+	uint32_t count = POLLED_WORKERS + runtime->scheduler.worker_count;
+
+	runtime->polled = calloc(count, sizeof(*runtime->polled));
+	for (uint32_t i = 0; runtime->polled && i < count; i++)
+		runtime->polled[i].events = POLLIN;
+	return runtime->polled;
+}
+
+/*
+ * Return: whether any is readable. Not in an epoll of the monitor's own: each event of a descriptor that a
+ * worker serves would pass through both, in the system call of whoever sends it, also while the monitor
+ * does not ask. A poll(2) leaves nothing behind.
+ */
+static bool sleep_in_poll(struct usched_runtime *runtime, uint64_t timeout_ns)
+{
+	struct usched_scheduler *scheduler = &runtime->scheduler;
+	struct timespec timeout = {
+		.tv_sec = (time_t)(timeout_ns / 1000000000),
+		.tv_nsec = (long)(timeout_ns % 1000000000),
+	};
+
+	for (uint32_t i = 0; i < scheduler->worker_count; i++) {
+		struct usched_worker *worker = &scheduler->workers[i];
+
+		/* A negative one is passed over. */
+		runtime->polled[POLLED_WORKERS + i].fd = worker->watch.armed ? worker->poll_descriptor : -1;
+	}
+	return ppoll(runtime->polled, POLLED_WORKERS + scheduler->worker_count,
+		     timeout_ns == UINT64_MAX ? NULL : &timeout, NULL) > 0;
 }
 
 /* How long the monitor may sleep, and what it tells the workers of that. */
@@ -301,8 +329,7 @@ static void *monitor_thread(void *argument)
 {
 	struct usched_runtime *runtime = argument;
 	struct usched_scheduler *scheduler = &runtime->scheduler;
-	struct epoll_event events[USCHED_POLL_EVENTS];
-	int epoll;
+	struct pollfd *polled = runtime->polled;
 	enum usched_monitor_seen seen = USCHED_MONITOR_SLEEP;
 	uint64_t passed_ns = 0, control_ns = 0, spares_ns = UINT64_MAX;
 	unsigned int idle_passes = 0, slow_passes = 0;
@@ -315,15 +342,13 @@ static void *monitor_thread(void *argument)
 		usched_futex_wait(&runtime->monitor_begins, 0, UINT64_MAX, true);
 	if (atomic_load_explicit(&runtime->helpers_stop, memory_order_acquire))
 		return NULL;		/* the runtime could not be made */
-	epoll = usched_owned_add(epoll_create1(EPOLL_CLOEXEC));
-	watch(epoll, runtime->monitor_wake);
-	watch(epoll, usched_control_descriptor(runtime->control));
-	if (runtime->tick_timerfd >= 0)
-		watch(epoll, runtime->tick_timerfd);
-	(void)usched_wakeup_watch(scheduler, epoll, MARK_WORKER);	/* else quanta must do */
+	polled[POLLED_WAKE].fd = runtime->monitor_wake;
+	polled[POLLED_CONTROL].fd = usched_control_descriptor(runtime->control);
+	polled[POLLED_TICK].fd = runtime->tick_timerfd;
+	usched_wakeup_init(scheduler);
 	while (!atomic_load_explicit(&runtime->helpers_stop, memory_order_acquire)) {
 		uint64_t now_ns = usched_clock_now_ns(), due_ns, value;
-		int count;
+		bool readable;
 
 		usched_tune_requests(runtime);
 		usched_events_deliver(scheduler);
@@ -349,37 +374,35 @@ static void *monitor_thread(void *argument)
 							 seen != USCHED_MONITOR_SLEEP ||
 							 usched_spares_are_ending(runtime));
 		}
-		due_ns = usched_wakeup_pass(scheduler, epoll, MARK_WORKER, now_ns);
+		due_ns = usched_wakeup_pass(scheduler, now_ns);
 		if (control_ns < due_ns)
 			due_ns = control_ns;
 		if (spares_ns < due_ns)
 			due_ns = spares_ns;
-		count = usched_poll_events(epoll, events,
-					   time_to_sleep(runtime, slow_passes > SLOW_PASSES, passed_ns,
-							 due_ns, now_ns));
+		readable = sleep_in_poll(runtime, time_to_sleep(runtime, slow_passes > SLOW_PASSES,
+								passed_ns, due_ns, now_ns));
 		atomic_store_explicit(&scheduler->monitor_asleep, false, memory_order_relaxed);
+		if (!readable)
+			continue;
 		now_ns = usched_clock_now_ns();
-		for (int i = 0; i < count; i++) {
-			uint64_t data = events[i].data.u64;
-
-			if (data & MARK_WORKER) {
-				usched_wakeup_ready(&scheduler->workers[data & ~MARK_WORKER], now_ns);
-			} else if (data == (uint64_t)runtime->monitor_wake) {
-				(void)!read(runtime->monitor_wake, &value, sizeof(value));
-				idle_passes = 0;
-				slow_passes = 0;
-				if (seen == USCHED_MONITOR_SLEEP)
-					passed_ns = 0;	/* it has changed: another pass at once */
-			} else if (data == (uint64_t)runtime->tick_timerfd) {
-				if (read(runtime->tick_timerfd, &value, sizeof(value)) > 0)
-					usched_monitor_tick_all(scheduler);
-			} else {
-				passed_ns = 0;		/* the control plane */
-			}
+		for (uint32_t i = 0; i < scheduler->worker_count; i++) {
+			if (polled[POLLED_WORKERS + i].revents)
+				usched_wakeup_ready(&scheduler->workers[i], now_ns);
 		}
+		if (polled[POLLED_WAKE].revents) {
+			(void)!read(runtime->monitor_wake, &value, sizeof(value));
+			idle_passes = 0;
+			slow_passes = 0;
+			if (seen == USCHED_MONITOR_SLEEP)
+				passed_ns = 0;	/* it has changed: another pass at once */
+		}
+		if (polled[POLLED_TICK].revents &&
+		    read(runtime->tick_timerfd, &value, sizeof(value)) > 0)
+			usched_monitor_tick_all(scheduler);
+		if (polled[POLLED_CONTROL].revents)
+			passed_ns = 0;
 	}
 	usched_events_deliver(scheduler);
-	usched_owned_close(epoll);
 	return NULL;
 }
 
@@ -390,6 +413,8 @@ int usched_threads_start(struct usched_runtime *runtime)
 	uint32_t wanted, count = 0;
 	int error;
 
+	if (!polled_init(runtime))
+		return -ENOMEM;
 	/* The helpers first: a runtime can do with fewer spares, but not without them. */
 	error = start_thread(&runtime->creator_thread, creator_thread, runtime);
 	runtime->creator_runs = !error;
