@@ -33,7 +33,7 @@ test_programs += tests/t_table tests/t_topology tests/t_stack tests/t_overflow
 test_programs += tests/t_fiber tests/t_sync tests/t_preempt tests/t_io tests/t_short tests/t_polls tests/t_kernel
 
 # L4 worker
-test_programs += tests/t_ring tests/t_timers tests/t_birth
+test_programs += tests/t_ring tests/t_order tests/t_timers tests/t_birth
 
 # L5 preempt
 test_programs += tests/t_modes tests/t_slices

@@ -70,7 +70,7 @@ static void claim(struct usched_carrier *carrier, struct usched_scheduler *sched
 	struct usched_fiber *fiber = usched_table_record(&scheduler->fibers, (uint32_t)(word >> 32));
 
 	if (fiber && usched_waiter_claim_word(&fiber->waiter, (uint32_t)word, reason))
-		usched_ready(carrier, fiber, USCHED_PLACE_FRESH);
+		usched_ready(carrier, fiber, USCHED_PLACE_WOKEN);
 }
 
 static void fire(struct usched_carrier *carrier, struct usched_scheduler *scheduler,
@@ -187,7 +187,7 @@ static void publish(struct usched_fiber *fiber, uint32_t word, void *argument)
 		reason = USCHED_WAIT_CANCELED;
 	}
 	if (usched_waiter_claim_word(&fiber->waiter, word, reason))
-		usched_ready(carrier, fiber, USCHED_PLACE_FRESH);
+		usched_ready(carrier, fiber, USCHED_PLACE_WOKEN);
 }
 
 static int watch(struct usched_carrier *carrier, int descriptor, struct usched_descriptor *state)

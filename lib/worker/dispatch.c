@@ -13,8 +13,17 @@
 #include "worker/dispatch.h"
 #include "worker/inbox.h"
 
-enum { NEXT_STREAK = 3, FRESH_STREAK = 64, INBOX_EVERY = 61, POLL_EVERY = 64, INBOX_BATCH = 32,
-       TAKE_BOUND_INBOX = 64 };
+enum {
+	NEXT_STREAK = 3,
+	FRESH_STREAK = 64,
+	INBOX_EVERY = 61,
+	INBOX_BATCH = 32,
+	POLL_EVERY = 64,
+	TAKE_BOUND_INBOX = 64,
+	MANY_FRESH = 64,		/* more of them do not stay in the caches	*/
+	AHEAD_EVERY = 2,		/* of those woken then, one goes ahead		*/
+	AHEAD_EVERY_BESIDE_USED = 4,	/* the same where all wait longer, for turns of USED */
+};
 
 static enum usched_ring_kind ring_of(const struct usched_fiber *fiber, enum usched_ring_kind kind)
 {
@@ -46,6 +55,18 @@ void usched_ready_outside(struct usched_fiber *fiber)
 		scheduler->hooks.wake_monitor(scheduler);
 }
 
+/* Where a fiber goes that I/O or a timer woke: see AHEAD in dispatch.h. */
+static enum usched_ring_kind ring_of_woken(struct usched_worker *worker)
+{
+	uint32_t every = AHEAD_EVERY;
+
+	if (usched_ring_length(&worker->rings[USCHED_RING_FRESH]) <= MANY_FRESH)
+		return USCHED_RING_FRESH;
+	if (usched_ring_length(&worker->rings[USCHED_RING_USED]) > 0)
+		every = AHEAD_EVERY_BESIDE_USED;
+	return ++worker->woken_behind % every == 0 ? USCHED_RING_AHEAD : USCHED_RING_FRESH;
+}
+
 void usched_ready(struct usched_carrier *carrier, struct usched_fiber *fiber,
 		  enum usched_place place)
 {
@@ -66,7 +87,7 @@ void usched_ready(struct usched_carrier *carrier, struct usched_fiber *fiber,
 		}
 	}
 	usched_queue(worker, fiber,
-		     place == USCHED_PLACE_USED ? USCHED_RING_USED : USCHED_RING_FRESH);
+		     place == USCHED_PLACE_WOKEN ? ring_of_woken(worker) : USCHED_RING_FRESH);
 	usched_notify(worker);
 }
 
@@ -103,7 +124,29 @@ static bool take_inboxes(struct usched_worker *worker)
 	return take_inbox(worker, &worker->pool->inbox) || taken;
 }
 
-/* The classes from @least up: NORMAL's two rings, unless only HIGH will do; LOW last. */
+/* FRESH and AHEAD in turn, while both have somebody. */
+static struct usched_fiber *pop_fresh(struct usched_worker *worker)
+{
+	enum usched_ring_kind kind = worker->after_ahead ? USCHED_RING_FRESH : USCHED_RING_AHEAD;
+	struct usched_fiber *fiber = usched_ring_pop(&worker->rings[kind]);
+
+	if (!fiber) {
+		kind = worker->after_ahead ? USCHED_RING_AHEAD : USCHED_RING_FRESH;
+		fiber = usched_ring_pop(&worker->rings[kind]);
+	}
+	worker->after_ahead = fiber && kind == USCHED_RING_AHEAD;
+	if (fiber)
+		usched_fetch_ahead(&worker->rings[kind]);
+	return fiber;
+}
+
+static bool has_fresh(struct usched_worker *worker)
+{
+	return usched_ring_length(&worker->rings[USCHED_RING_FRESH]) > 0 ||
+	       usched_ring_length(&worker->rings[USCHED_RING_AHEAD]) > 0;
+}
+
+/* The classes from @least up: NORMAL's rings, unless only HIGH will do; LOW last. */
 static struct usched_fiber *pick_ring(struct usched_worker *worker, enum usched_priority least)
 {
 	struct usched_ring *rings = worker->rings;
@@ -112,10 +155,9 @@ static struct usched_fiber *pick_ring(struct usched_worker *worker, enum usched_
 	if (fiber || least == USCHED_PRIORITY_HIGH)
 		return fiber;
 	if (worker->fresh_streak < FRESH_STREAK) {
-		fiber = usched_ring_pop(&rings[USCHED_RING_FRESH]);
+		fiber = pop_fresh(worker);
 		if (fiber) {
 			worker->fresh_streak++;
-			usched_fetch_ahead(&rings[USCHED_RING_FRESH]);
 			return fiber;
 		}
 	}
@@ -126,7 +168,7 @@ static struct usched_fiber *pick_ring(struct usched_worker *worker, enum usched_
 		usched_fetch_ahead(&rings[USCHED_RING_USED]);
 		return fiber;
 	}
-	fiber = usched_ring_pop(&rings[USCHED_RING_FRESH]);
+	fiber = pop_fresh(worker);
 	if (!fiber && least == USCHED_PRIORITY_LOW)
 		fiber = usched_ring_pop(&rings[USCHED_RING_LOW]);
 	return fiber;
@@ -152,7 +194,7 @@ static struct usched_fiber *pick_aged(struct usched_worker *worker)
 		} else if (!worker->normal_served) {
 			fiber = usched_ring_pop(&worker->rings[USCHED_RING_USED]);
 			if (!fiber)
-				fiber = usched_ring_pop(&worker->rings[USCHED_RING_FRESH]);
+				fiber = pop_fresh(worker);
 		}
 	}
 	return fiber;
@@ -173,8 +215,7 @@ static struct usched_fiber *pick_after_streak(struct usched_worker *worker, stru
 					      enum usched_priority least)
 {
 	if (worker->fresh_streak < FRESH_STREAK && least != USCHED_PRIORITY_HIGH &&
-	    usched_ring_length(&worker->rings[USCHED_RING_HIGH]) == 0 &&
-	    usched_ring_length(&worker->rings[USCHED_RING_FRESH]) == 0) {
+	    usched_ring_length(&worker->rings[USCHED_RING_HIGH]) == 0 && !has_fresh(worker)) {
 		worker->fresh_streak++;
 		return fiber;
 	}

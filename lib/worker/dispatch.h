@@ -19,7 +19,7 @@
  *	   the page)
  *	2. `next`, the fiber woken last, at most 3 times in a row: it shares the waker's slice
  *	3. HIGH
- *	4. FRESH (new, or woken), but after 64 of them in a row one USED
+ *	4. FRESH (new, or woken) and AHEAD in turn, but after 64 of them in a row one USED
  *	5. USED (preempted or yielded), then LOW
  *	6. the mailbox and the pool's inbox; each 61st dispatch they come first
  *	7. timers and I/O, then the queues of others, nearest first. If those are empty, the sleep
@@ -28,6 +28,11 @@
  * What a poll makes ready is told to others once, at its end, and only if it is worth 100 us of work, by
  * how long fibers ran here last: a sleeping worker costs more to wake than a few short answers, and
  * would poll away from under this one. Should they take longer, the monitor sees them wait.
+ *
+ * While more than 64 are fresh, the caches no longer hold their memory, nor what the kernel keeps for their
+ * connections: who waits longest is the coldest. So every second one that I/O or a timer wakes then goes to
+ * AHEAD, and is soon served from the caches. Who comes k-th to FRESH runs 2k-th at the latest, and who goes
+ * ahead next time is chance: over a while all are served alike. Beside fibers in USED it is every fourth.
  *
  * Fibers that have just been woken run before those that used up their slice: it keeps the wait of
  * short work near one quantum beside any number of long ones, and the 64 bound what it can take.
@@ -47,9 +52,8 @@ enum usched_after {
 
 /* Where a fiber that is made ready goes. */
 enum usched_place {
-	USCHED_PLACE_NEXT,	/* right after the caller				*/
-	USCHED_PLACE_FRESH,
-	USCHED_PLACE_USED,
+	USCHED_PLACE_NEXT,	/* right after the caller: another fiber woke it	*/
+	USCHED_PLACE_WOKEN,	/* in FRESH or AHEAD: I/O or a timer woke it		*/
 };
 
 /** usched_carrier_loop() - run workers until the runtime stops. On the native stack. */

@@ -75,7 +75,7 @@ static void fire_timers(struct usched_carrier *carrier, struct usched_timers *ti
 	now_ns = usched_clock_now_ns();
 	while ((fiber = usched_timers_expire(timers, now_ns))) {
 		usched_count(&worker->counters.timers_fired);
-		usched_ready(carrier, fiber, USCHED_PLACE_FRESH);
+		usched_ready(carrier, fiber, USCHED_PLACE_WOKEN);
 	}
 }
 

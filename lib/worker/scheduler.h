@@ -59,6 +59,7 @@ struct usched_inbox {
 enum usched_ring_kind {
 	USCHED_RING_HIGH,		/* priority high				*/
 	USCHED_RING_FRESH,		/* new, or woken by I/O, a timer, another fiber	*/
+	USCHED_RING_AHEAD,		/* some of those that I/O or a timer woke while many are fresh */
 	USCHED_RING_USED,		/* has used up its slice, or yielded		*/
 	USCHED_RING_LOW,		/* priority low					*/
 	USCHED_RING_COUNT,
@@ -120,6 +121,8 @@ struct usched_worker {
 	_Atomic bool next_stale;		/* by the monitor: the tick is to put `next` where
 						   thieves can take it			*/
 	uint32_t fresh_streak;			/* dispatches since one from USED		*/
+	uint32_t woken_behind;			/* fibers woken while many were fresh		*/
+	bool after_ahead;			/* of FRESH and AHEAD, the latter was last	*/
 	uint32_t polls_skipped;			/* dispatches since the last poll		*/
 	bool polling;				/* in usched_poll()				*/
 	uint64_t events_seen;			/* io_events when a stopped fiber went on	*/
