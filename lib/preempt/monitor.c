@@ -88,13 +88,11 @@ static struct usched_carrier *stand_in(struct usched_worker *worker, struct usch
 	return *popped ? usched_fiber_bound(*popped) : NULL;
 }
 
-/* The request is withdrawn: the worker stays with its owner. */
+/* The request is withdrawn: the worker stays with its owner. Who enters meanwhile stores NONE as well. */
 static void withdraw(struct usched_carrier *carrier)
 {
-	uint32_t seen = USCHED_REVOKE_REQUESTED;
-
-	atomic_compare_exchange_strong_explicit(&carrier->revoke, &seen, USCHED_REVOKE_NONE,
-						memory_order_acq_rel, memory_order_acquire);	/* [P4] */
+	if (atomic_load_explicit(&carrier->revoke, memory_order_acquire) == USCHED_REVOKE_REQUESTED)
+		atomic_store_explicit(&carrier->revoke, USCHED_REVOKE_NONE, memory_order_release); /* [P4] */
 }
 
 static void put_back(struct usched_worker *worker, struct usched_carrier *spare,
@@ -114,19 +112,18 @@ static bool take(struct usched_scheduler *scheduler, struct usched_worker *worke
 		 struct usched_carrier *carrier)
 {
 	struct usched_carrier *spare = usched_spare_pop(worker), *heir = spare;
-	uint32_t seen = USCHED_REVOKE_NONE;
+	uint32_t seen = USCHED_REVOKE_REQUESTED;
 	struct usched_fiber *fiber, *popped = NULL;
 
 	if (!spare)
 		scheduler->hooks.need_carrier(scheduler);
 	USCHED_STEP("asking", carrier);
-	if (!atomic_compare_exchange_strong_explicit(&carrier->revoke, &seen,
-						     USCHED_REVOKE_REQUESTED,
-						     memory_order_acq_rel,
-						     memory_order_acquire)) {	/* [P4] */
+	if (atomic_load_explicit(&carrier->revoke, memory_order_acquire) != USCHED_REVOKE_NONE) {
 		put_back(worker, spare, NULL);
 		return false;
 	}
+	/* Nobody else leaves NONE [P4]. */
+	atomic_store_explicit(&carrier->revoke, USCHED_REVOKE_REQUESTED, memory_order_release);
 	USCHED_STEP("requested", carrier);
 	if (scheduler->membarrier)
 		usched_membarrier();				/* [P1] */
@@ -144,7 +141,6 @@ static bool take(struct usched_scheduler *scheduler, struct usched_worker *worke
 	}
 	if (popped)
 		USCHED_STEP("stand in", carrier);
-	seen = USCHED_REVOKE_REQUESTED;
 	if (!atomic_compare_exchange_strong_explicit(&carrier->revoke, &seen,
 						     USCHED_REVOKE_TAKEN, memory_order_acq_rel,
 						     memory_order_acquire)) {	/* [P4] */

@@ -35,12 +35,15 @@
  *
  * Memory order
  *	[P1] enter: store in_runtime, then load revoke
- *	     take:  CAS to REQUESTED, membarrier, then load in_runtime
+ *	     take:  store REQUESTED, membarrier, then load in_runtime
  *	     One of them sees the other. Without membarrier both use a seq_cst fence. An exchange
  *	     in enter is not enough: the load of revoke may pass its store.
  *	[P2] leave: release store of in_runtime -> take: acquire load
  *	[P3] give: release store of go          -> wait: acquire load
- *	[P4] revoke: acq_rel CAS on both sides
+ *	[P4] revoke: acq_rel CAS from REQUESTED by both sides, of which one wins: the carrier's to
+ *	     NONE, the monitor's to TAKEN. Only the monitor leaves NONE, and only the carrier TAKEN, by
+ *	     release stores -> the other's acquire; who withdraws a request stores what a carrier that
+ *	     comes in between stores, too.
  *	[V1] hold:    raise holds, seq_cst fence, acquire load of ready; use its tick; release: lower
  *	     dismiss: clear ready, seq_cst fence, acquire load of holds; go on only if there are none
  *	     One of them sees the other. So nobody uses the tick of a carrier that ends, or of the

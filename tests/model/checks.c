@@ -6,11 +6,9 @@
 #include "protocol.h"
 
 /*
- * Nearly all needless ones are about revoke. What the monitor learns about a carrier it learns from
+ * All needless ones are orders, nearly all about revoke. What the monitor learns about a carrier it learns from
  * in_runtime [P2], and a carrier learns about its next worker from go [P3]; of revoke only the value
- * counts. And only the monitor stores REQUESTED, so nobody comes between its look at NONE and that
- * store; who comes between its look at REQUESTED and its store of NONE has stored NONE as well. The
- * idle bits are ordered by the fences around them.
+ * counts. The idle bits are ordered by the fences around them.
  */
 bool protocol_is_needless(enum protocol_weak weak)
 {

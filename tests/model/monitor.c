@@ -147,8 +147,7 @@ static void take_request(struct model *model)
 				       protocol_order(model, MODEL_ACQ_REL,
 						      WITHOUT_P4_REQUEST_ACQUIRE,
 						      WITHOUT_P4_REQUEST_RELEASE),
-				       MODEL_RELAXED,
-				       protocol_without(model, WITHOUT_P4_REQUEST))) {	/* [P4] */
+				       MODEL_RELAXED, true)) {	/* a load and a store [P4] */
 	case MODEL_WON:
 		self->variables[REQUESTS]++;
 		self->at = protocol_setup->batched ? AT_TAKE_NEXT : AT_TAKE_BARRIER;
@@ -277,7 +276,7 @@ static void take_undo(struct model *model)
 	if (model_compare_exchange(model, protocol_word(REVOKE, asked(model)[0] - 1u), &seen, NONE,
 				   protocol_order(model, MODEL_ACQ_REL, WITHOUT_P4_UNDO_ACQUIRE,
 						  WITHOUT_P4_UNDO_RELEASE), MODEL_RELAXED,
-				   protocol_without(model, WITHOUT_P4_UNDO)) != MODEL_HALF) /* [P4] */
+				   true) != MODEL_HALF)		/* a load and a store [P4] */
 		model_self(model)->at = AT_TAKE_RETURN;
 }
 

@@ -75,7 +75,8 @@ static bool q1_step(struct model *model, unsigned int actor)
 		self->at = LOOK;
 		break;
 	case LOOK:
-		part_fence(model, actor == LEFT ? PAIRS_WITHOUT_Q1_ARMED : PAIRS_WITHOUT_Q1_APPLY);
+		if (actor == RIGHT)
+			part_fence(model, PAIRS_WITHOUT_Q1_APPLY);
 		self->variables[SEEN] = (uint8_t)model_load(model, 1 - actor, MODEL_RELAXED);
 		if (actor == RIGHT && !self->variables[SEEN])
 			return end(model);

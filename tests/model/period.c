@@ -37,6 +37,7 @@ enum { IN_HANDLER = 2 * OF_SETTING, PENDING, ITEM, FOUND };
 struct notes {
 	uint8_t calls, dispatches;	/* left				*/
 	uint8_t sleeper;		/* it waits			*/
+	int8_t ticks_off;		/* scheduler->ticks_off		*/
 };
 
 static const struct period_setup *setup;
@@ -327,6 +328,7 @@ static bool handle(struct model *model)
 		break;
 	case REST:			/* usched_tick_rest() */
 		(void)model_change(model, TICK_OFF, &seen, part_replace, 1, MODEL_RELAXED, false);
+		notes->ticks_off = (int8_t)(notes->ticks_off + !seen);
 		if (part_without(model, PERIOD_WITHOUT_REST_AGAIN))
 			self->at = REST_KERNEL;
 		else
@@ -488,10 +490,12 @@ static bool outside(struct model *model)
 		if (model_change(model, TICK_OFF, &seen, end_rest, 0, MODEL_ACQ_REL,
 				 part_without(model, PERIOD_WITHOUT_S3_CLAIM)) == MODEL_HALF)
 			break;
-		if (seen)
-			self->at = WANTED_SET;
-		else
+		if (!seen) {
 			go_back(model);
+			break;
+		}
+		notes_of(model)->ticks_off--;
+		self->at = WANTED_SET;
 		break;
 	default:
 		now = wanted(model);
@@ -541,6 +545,7 @@ static bool is_over(struct model *model)
 	       state->threads[MONITOR].at == OVER && state->threads[OUTSIDE].at == OVER &&
 	       state->now[KERNEL] == right && state->now[TICK_NS] == right &&
 	       !(state->now[TICK_OFF] && state->now[WORK]) &&
+	       notes->ticks_off == state->now[TICK_OFF] &&
 	       (!notes->sleeper || setup->monitor[0] != 'o');
 }
 

@@ -31,8 +31,7 @@ struct period_setup {
  *
  * Not missed, since all this asks is that nothing is wrong for ever: a quantum that is looked at again
  * ([Q1] says that it counts at once, which is in pairs.c); calm, since the next tick outside the library
- * would do the same; the flag before the short period, since the tick after that finds the flag; and the
- * exchange of tick_off, by which the stopped ticks are counted, and which saves a second setting.
+ * would do the same; and the flag before the short period, since the tick after that finds the flag.
  */
 #define PERIOD_WEAK(X)									\
 	X(FAST_FIRST, period_ordered, true, "the flag falls before the period is set")	\
@@ -49,7 +48,7 @@ struct period_setup {
 	X(SLOW, period_slower, true, "a dispatch that finds the period too long")		\
 	X(S3_CARRIER, period_rested, true, "[S3] fence between tick_off and the last look")	\
 	X(S3_OUTSIDE, period_rested, true, "[S3] fence between a push and the look at tick_off") \
-	X(S3_CLAIM, period_rested, false, "exchange of tick_off")			\
+	X(S3_CLAIM, period_rested, true, "exchange of tick_off")			\
 	X(REST_AGAIN, period_rested, true, "a second look when the tick was stopped")
 
 enum {

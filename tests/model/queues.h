@@ -80,7 +80,6 @@
 #define PAIRS_WEAK(X)								\
 	X(S2_OWNER, true, "[S2] fence between mode and the look at the monitor")	\
 	X(S2_MONITOR, true, "[S2] fence between asleep and the last look")	\
-	X(Q1_ARMED, false, "[Q1] fence between armed and the quantum")		\
 	X(Q1_AGAIN, true, "[Q1] fence between the timer and the second look")	\
 	X(Q1_APPLY, true, "[Q1] fence between the quantum and armed")
 

@@ -25,15 +25,13 @@
 	X(P2_ACQUIRE, take, true, "acquire of in_runtime in take")			\
 	X(P3_RELEASE, hand_off, true, "release of go in give")				\
 	X(P3_ACQUIRE, hand_off, true, "acquire of go in wait")				\
-	X(P4_REQUEST, take_ticks, false, "CAS to REQUESTED, now a load and a store")	\
-	X(P4_REQUEST_ACQUIRE, take_ticks, false, "acquire of the CAS to REQUESTED")	\
-	X(P4_REQUEST_RELEASE, take_ticks, false, "release of the CAS to REQUESTED")	\
+	X(P4_REQUEST_ACQUIRE, take_ticks, false, "acquire of the look before REQUESTED")	\
+	X(P4_REQUEST_RELEASE, take_ticks, false, "release of REQUESTED")		\
 	X(P4_TAKE, take, true, "CAS to TAKEN")						\
 	X(P4_TAKE_ACQUIRE, take_ticks, false, "acquire of the CAS to TAKEN")		\
 	X(P4_TAKE_RELEASE, take_ticks, false, "release of the CAS to TAKEN")		\
-	X(P4_UNDO, take_ticks, false, "CAS back to NONE, now a load and a store")	\
-	X(P4_UNDO_ACQUIRE, take_ticks, false, "acquire of the CAS back to NONE")	\
-	X(P4_UNDO_RELEASE, take_ticks, false, "release of the CAS back to NONE")	\
+	X(P4_UNDO_ACQUIRE, take_ticks, false, "acquire of the look before a request is withdrawn") \
+	X(P4_UNDO_RELEASE, take_ticks, false, "release of NONE in withdraw")		\
 	X(P4_REGAIN, take, true, "CAS in regain")					\
 	X(P4_REGAIN_ACQUIRE, take_ticks, false, "acquire of the CAS in regain")		\
 	X(P4_REGAIN_RELEASE, take_ticks, false, "release of the CAS in regain")		\
