@@ -6,11 +6,15 @@
  * since a filter stays for ever.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <usched/client.h>
@@ -243,6 +247,63 @@ static void it_works_without_membarrier(void)
 		USCHED_SKIP(NO_FILTER_WHY);
 }
 
+static _Atomic unsigned int polls_refused, polls_in_haste;
+static _Thread_local bool must_sleep;
+
+/* The monitor's calls come here: after a refusal it sleeps before it asks again. */
+int ppoll(struct pollfd *polled, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
+{
+	struct timespec left = timeout ? *timeout : (struct timespec){ 0 };
+	long ready = syscall(SYS_ppoll, polled, count, timeout ? &left : NULL, mask, _NSIG / 8);
+
+	if (ready < 0 && errno == EINVAL) {
+		atomic_fetch_add(&polls_refused, 1);
+		if (must_sleep)
+			atomic_fetch_add(&polls_in_haste, 1);
+		must_sleep = true;
+	}
+	return (int)ready;
+}
+
+int nanosleep(const struct timespec *pause, struct timespec *left)
+{
+	must_sleep = false;
+	return (int)syscall(SYS_nanosleep, pause, left);
+}
+
+static int works_with_fewer_descriptors_than_it_has(void)
+{
+	struct usched_runtime_options options = USCHED_RUNTIME_OPTIONS_INIT;
+	static uint64_t turns[LOOPS];
+	usched_fiber_t loops[LOOPS], sleeper;
+	struct usched_runtime *runtime;
+	struct rlimit files;
+
+	options.workers = 1;
+	options.flags = USCHED_RUNTIME_EMBEDDED;
+	EXPECT(usched_runtime_create(&runtime, &options) == 0);
+	EXPECT(getrlimit(RLIMIT_NOFILE, &files) == 0);
+	files.rlim_cur = 1;
+	EXPECT(setrlimit(RLIMIT_NOFILE, &files) == 0);
+	for (unsigned int i = 0; i < LOOPS; i++)
+		EXPECT(usched_spawn(runtime, &loops[i], spin, &turns[i], NULL) == 0);
+	EXPECT(usched_spawn(runtime, &sleeper, comes_and_goes, NULL, NULL) == 0);
+	EXPECT(usched_join(sleeper, NULL, SOON) == 0);
+	atomic_store(&enough, true);
+	for (unsigned int i = 0; i < LOOPS; i++)
+		EXPECT(usched_join(loops[i], NULL, SOON) == 0);
+	EXPECT(usched_runtime_destroy(runtime, SOON) == 0);
+	EXPECT(atomic_load(&polls_refused) > 0);
+	EXPECT(atomic_load(&polls_in_haste) == 0);
+	return 0;
+}
+
+/* A program that locks itself in forbids itself new descriptors; poll(2) takes no more than are allowed. */
+static void it_works_where_poll_is_refused(void)
+{
+	CU_ASSERT_EQUAL(exit_code(IN_CHILD(works_with_fewer_descriptors_than_it_has())), 0);
+}
+
 /* What insists is told why not, and nothing is left behind. */
 static int is_refused(const struct expectation *expected)
 {
@@ -299,6 +360,7 @@ int main(void)
 		{ "without_perf_a_timer_ticks", without_perf_a_timer_ticks },
 		{ "without_perf_and_timers_a_timerfd_ticks", without_perf_and_timers_a_timerfd_ticks },
 		{ "it_works_without_membarrier", it_works_without_membarrier },
+		{ "it_works_where_poll_is_refused", it_works_where_poll_is_refused },
 		{ "what_insists_is_told_why_not", what_insists_is_told_why_not },
 	};
 

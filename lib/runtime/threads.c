@@ -30,6 +30,7 @@
 
 #define PASS_NS UINT64_C(1000000)	/* while a worker has others waiting */
 #define REST_PASS_NS UINT64_C(10000000)	/* while each runs alone, and soon after the last one */
+#define BLIND_NS UINT64_C(10000000)	/* the longest sleep that nothing can end */
 #define PAUSE_MIN_NS UINT64_C(1000000)	/* after a carrier was refused; twice that the next time */
 #define PAUSE_MAX_NS UINT64_C(100000000)
 
@@ -264,6 +265,19 @@ static bool polled_init(struct usched_runtime *runtime)
 }
 
 /*
+ * poll(2) is refused: the program has lowered RLIMIT_NOFILE below what we have open, as one does that locks
+ * itself in, or memory is short. Our own descriptors may be readable, then; workers serve themselves.
+ */
+static void sleep_blindly(struct usched_runtime *runtime, uint64_t timeout_ns)
+{
+	const struct timespec pause = { .tv_nsec = (long)(timeout_ns < BLIND_NS ? timeout_ns : BLIND_NS) };
+
+	for (uint32_t i = 0; i < POLLED_WORKERS + runtime->scheduler.worker_count; i++)
+		runtime->polled[i].revents = i < POLLED_WORKERS ? POLLIN : 0;
+	nanosleep(&pause, NULL);
+}
+
+/*
  * Return: whether any is readable. Not in an epoll of the monitor's own: each event of a descriptor that a
  * worker serves would pass through both, in the system call of whoever sends it, also while the monitor
  * does not ask. A poll(2) leaves nothing behind.
@@ -275,6 +289,7 @@ static bool sleep_in_poll(struct usched_runtime *runtime, uint64_t timeout_ns)
 		.tv_sec = (time_t)(timeout_ns / 1000000000),
 		.tv_nsec = (long)(timeout_ns % 1000000000),
 	};
+	int count;
 
 	for (uint32_t i = 0; i < scheduler->worker_count; i++) {
 		struct usched_worker *worker = &scheduler->workers[i];
@@ -282,8 +297,11 @@ static bool sleep_in_poll(struct usched_runtime *runtime, uint64_t timeout_ns)
 		/* A negative one is passed over. */
 		runtime->polled[POLLED_WORKERS + i].fd = worker->watch.armed ? worker->poll_descriptor : -1;
 	}
-	return ppoll(runtime->polled, POLLED_WORKERS + scheduler->worker_count,
-		     timeout_ns == UINT64_MAX ? NULL : &timeout, NULL) > 0;
+	count = ppoll(runtime->polled, POLLED_WORKERS + scheduler->worker_count,
+		      timeout_ns == UINT64_MAX ? NULL : &timeout, NULL);
+	if (count < 0)
+		sleep_blindly(runtime, timeout_ns);
+	return count != 0;
 }
 
 /* How long the monitor may sleep, and what it tells the workers of that. */
@@ -389,8 +407,8 @@ static void *monitor_thread(void *argument)
 			if (polled[POLLED_WORKERS + i].revents)
 				usched_wakeup_ready(&scheduler->workers[i], now_ns);
 		}
-		if (polled[POLLED_WAKE].revents) {
-			(void)!read(runtime->monitor_wake, &value, sizeof(value));
+		if (polled[POLLED_WAKE].revents &&
+		    read(runtime->monitor_wake, &value, sizeof(value)) > 0) {
 			idle_passes = 0;
 			slow_passes = 0;
 			if (seen == USCHED_MONITOR_SLEEP)
