@@ -104,7 +104,7 @@ static bool put(const char *file, const char *text)
 	bool done;
 
 	snprintf(path, sizeof(path), "%s/%s", cgroup, file);
-	stream = fopen(path, "we");
+	stream = fopen(path, "r+e");		/* never makes the file, where no cgroup is */
 	if (!stream)
 		return false;
 	done = fputs(text, stream) >= 0;
@@ -114,9 +114,13 @@ static bool put(const char *file, const char *text)
 /* A cgroup of the test's own, of version 1 or 2, in which the threads of a process are counted. */
 static bool make_cgroup(void)
 {
-	static const char *const parents[] = { "/sys/fs/cgroup/pids", "/sys/fs/cgroup" };
+	static const char *const parents[] = {
+		"/sys/fs/cgroup/pids",		/* version 1 */
+		"/sys/fs/cgroup",		/* version 2 */
+		"/sys/fs/cgroup/unified",	/* version 2 beside version 1 */
+	};
 
-	for (unsigned int i = 0; i < 2; i++) {
+	for (unsigned int i = 0; i < sizeof(parents) / sizeof(parents[0]); i++) {
 		snprintf(cgroup, sizeof(cgroup), "%s/usched-limits-%d", parents[i], (int)getpid());
 		if (mkdir(cgroup, 0755))
 			continue;
