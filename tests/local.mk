@@ -182,7 +182,7 @@ tests_storm_libexceptions_la_SOURCES = tests/storm/exceptions.cpp
 tests_storm_storm_LDADD += tests/storm/libexceptions.la -lstdc++
 endif
 test_scripts += tests/storm.sh
-EXTRA_DIST += tests/storm/run tests/storm/exceptions.cpp
+EXTRA_DIST += tests/storm/run tests/storm/avx512 tests/storm/exceptions.cpp
 STORM_SECONDS = 300
 .PHONY: storm
 storm: tests/storm/storm$(EXEEXT)
