@@ -21,6 +21,7 @@ enum {
 	LATE_NS = 4000000,		/* that a tick may be late	*/
 	LEAST_NS = 500000,		/* between two passes: less proves nothing */
 	BUSY_PERCENT = 90,		/* of a pass: a clock that moved more never stood still */
+	HALF_PERCENT = 50,		/* the same for one whose carrier had no worker at its start */
 	STILL_PERCENT = 10,		/* one that moved less stood still all the time */
 };
 
@@ -187,12 +188,20 @@ bool usched_monitor_take_blocked(struct usched_worker *worker, struct usched_car
 /*
  * The carrier has not been on a CPU all the time since the last pass: is it blocked? Or the kernel gave
  * its CPU to somebody else. Where the kernel does not tell, the clock's word must do.
+ *
+ * To ask costs 30 us where the caches are cold, so who runs is not to be asked. A @newcomer got the
+ * worker after that pass, and may have run before it did since it was looked at as an owner: where
+ * carriers that compute take turns, most come to more than half a pass. One that ran as long and is
+ * blocked is found at the next pass.
  */
-static bool stands_still(struct usched_worker *worker, struct usched_carrier *owner, uint64_t ran_ns,
-			 uint64_t passed_ns)
+static bool stands_still(struct usched_worker *worker, struct usched_carrier *owner, bool newcomer,
+			 uint64_t ran_ns, uint64_t passed_ns)
 {
-	return passed_ns >= LEAST_NS && ran_ns < passed_ns * BUSY_PERCENT / 100 && has_other_work(worker) &&
-	       is_blocked(owner, ran_ns < passed_ns * STILL_PERCENT / 100);
+	if (!newcomer && passed_ns < LEAST_NS)
+		return false;
+	if (ran_ns >= passed_ns * (newcomer ? HALF_PERCENT : BUSY_PERCENT) / 100 || !has_other_work(worker))
+		return false;
+	return is_blocked(owner, !newcomer && ran_ns < passed_ns * STILL_PERCENT / 100);
 }
 
 static void look_at(struct usched_scheduler *scheduler, struct usched_worker *worker,
@@ -204,28 +213,26 @@ static void look_at(struct usched_scheduler *scheduler, struct usched_worker *wo
 	uint64_t ticks = atomic_load_explicit(&worker->counters.ticks, memory_order_relaxed);
 	uint64_t clock_ns, passed_ns, ran_ns, quantum_ns;
 	struct usched_fiber *fiber;
-	bool seen_before;
+	bool newcomer;
 
 	atomic_store_explicit(&worker->poll_due, true, memory_order_relaxed);
 	if (!owner || !atomic_load_explicit(&owner->ready, memory_order_acquire))
 		return;
 	clock_ns = thread_clock_ns(owner);
 	passed_ns = now_ns - worker->pass_ns;
-	ran_ns = clock_ns - worker->pass_clock_ns;
-	seen_before = owner == worker->seen_owner;
+	ran_ns = clock_ns - owner->seen_clock_ns;
+	newcomer = owner != worker->seen_owner;
 	worker->seen_owner = owner;
 	worker->pass_ns = now_ns;
-	worker->pass_clock_ns = clock_ns;
-	if (!seen_before || dispatches != worker->seen_dispatches ||
+	owner->seen_clock_ns = clock_ns;
+	if (newcomer || dispatches != worker->seen_dispatches ||
 	    atomic_load_explicit(&owner->in_runtime, memory_order_relaxed)) {
 		worker->seen_dispatches = dispatches;
 		worker->seen_ticks = ticks;
 		worker->seen_clock_ns = clock_ns;
 		worker->seen_since_ns = now_ns;
-		/* Of a new owner it is not known how long it ran: ask. */
 		if (!atomic_load_explicit(&owner->in_runtime, memory_order_relaxed) &&
-		    (seen_before ? stands_still(worker, owner, ran_ns, passed_ns) :
-				   has_other_work(worker) && is_blocked(owner, false)))
+		    stands_still(worker, owner, newcomer, ran_ns, passed_ns))
 			take(scheduler, worker, owner);
 		return;
 	}
@@ -239,7 +246,7 @@ static void look_at(struct usched_scheduler *scheduler, struct usched_worker *wo
 		return;
 	if (atomic_load_explicit(&worker->tick_off, memory_order_relaxed))
 		usched_tick_wanted(worker);
-	if (stands_still(worker, owner, ran_ns, passed_ns)) {
+	if (stands_still(worker, owner, false, ran_ns, passed_ns)) {
 		take(scheduler, worker, owner);
 		return;
 	}

@@ -180,8 +180,7 @@ struct usched_worker {
 	uint64_t seen_ticks;
 	struct usched_carrier *seen_owner;
 	uint64_t seen_clock_ns;			/* the owner's CPU clock when dispatches moved	*/
-	uint64_t pass_ns;			/* the last pass, and the owner's clock then	*/
-	uint64_t pass_clock_ns;
+	uint64_t pass_ns;			/* the last pass				*/
 	uint64_t seen_since_ns;			/* when dispatches last moved			*/
 	struct usched_watch watch;
 	uint64_t automatic_ns;			/* the quantum that adapts itself; 0: not begun	*/
@@ -250,6 +249,7 @@ struct usched_carrier {
 	_Atomic uint32_t cpu;			/* of its affinity; written by who gives it work */
 	pthread_t thread;
 	clockid_t clock;
+	uint64_t seen_clock_ns;			/* when the monitor last saw it as an owner	*/
 	_Atomic bool ready;			/* release by its thread -> acquire: tid, clock and
 						   tick are set; cleared before it is to end, [V1] */
 	_Atomic uint32_t holds;			/* who use the tick of another's carrier, [V1]	*/
