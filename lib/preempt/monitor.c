@@ -220,11 +220,11 @@ static void look_at(struct usched_scheduler *scheduler, struct usched_worker *wo
 		return;
 	clock_ns = thread_clock_ns(owner);
 	passed_ns = now_ns - worker->pass_ns;
-	ran_ns = clock_ns - owner->seen_clock_ns;
+	ran_ns = clock_ns - owner->pass_clock_ns;
 	newcomer = owner != worker->seen_owner;
 	worker->seen_owner = owner;
 	worker->pass_ns = now_ns;
-	owner->seen_clock_ns = clock_ns;
+	owner->pass_clock_ns = clock_ns;
 	if (newcomer || dispatches != worker->seen_dispatches ||
 	    atomic_load_explicit(&owner->in_runtime, memory_order_relaxed)) {
 		worker->seen_dispatches = dispatches;

@@ -89,7 +89,7 @@ static void *carrier_thread(void *argument)
 	carrier->thread = pthread_self();
 	carrier->tid = (pid_t)syscall(SYS_gettid);
 	pthread_getcpuclockid(pthread_self(), &carrier->clock);
-	carrier->seen_clock_ns = 0;
+	carrier->pass_clock_ns = 0;
 	snprintf(name, sizeof(name), "us/c%u", carrier->index);
 	pthread_setname_np(pthread_self(), name);
 	/* Sleepers wake when their time comes, not up to 50 us later. */

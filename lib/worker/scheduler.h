@@ -249,7 +249,7 @@ struct usched_carrier {
 	_Atomic uint32_t cpu;			/* of its affinity; written by who gives it work */
 	pthread_t thread;
 	clockid_t clock;
-	uint64_t seen_clock_ns;			/* when the monitor last saw it as an owner	*/
+	uint64_t pass_clock_ns;			/* at the monitor's last look at it as an owner */
 	_Atomic bool ready;			/* release by its thread -> acquire: tid, clock and
 						   tick are set; cleared before it is to end, [V1] */
 	_Atomic uint32_t holds;			/* who use the tick of another's carrier, [V1]	*/
