@@ -3,12 +3,10 @@
 #define USCHED_TESTS_FAKE_SESSION_H
 
 /*
- * A session of the client beside a fake runtime, which has this process's id, and a count of what is open,
- * to be the same after each error.
+ * A session of the client beside a fake runtime, which has this process's id.
  *
  * For one source file of a program.
  */
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/un.h>
@@ -17,23 +15,12 @@
 #include "client/session.h"
 #include "fake_peer.h"
 #include "harness.h"
+#include "own_process.h"
 #include "usched/client.h"
 
 #define TIMEOUT_NS UINT64_C(1000000000)
 
 static char directory[64];
-
-static inline unsigned int descriptors_open(void)
-{
-	DIR *list = opendir("/proc/self/fd");
-	unsigned int count = 0;
-
-	while (list && readdir(list))
-		count++;
-	if (list)
-		closedir(list);
-	return count;
-}
 
 static inline struct usched_client *session(void)
 {

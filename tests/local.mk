@@ -56,7 +56,7 @@ test_programs += tests/t_step
 tests_t_step_SOURCES = tests/t_step.c tests/forced.h tests/step_symbols.c tests/step_symbols.h
 test_programs += tests/t_signals tests/t_default_action tests/t_spares
 tests_t_signals_SOURCES = tests/t_signals.c tests/loop_and_sleeper.h
-tests_t_spares_SOURCES = tests/t_spares.c tests/comes_true.h
+tests_t_spares_SOURCES = tests/t_spares.c tests/comes_true.h tests/own_process.h
 tests_t_default_action_SOURCES = tests/t_default_action.c tests/in_child.h tests/loop_and_sleeper.h
 test_programs += tests/t_fork tests/t_process tests/t_interrupted
 tests_t_fork_SOURCES = tests/t_fork.c tests/children.h tests/under_ticks.h
@@ -90,6 +90,7 @@ test_programs += tests/t_shm
 
 # L10 runtime
 test_programs += tests/t_settings tests/t_control tests/t_attach
+tests_t_settings_SOURCES = tests/t_settings.c tests/own_process.h
 tests_t_control_SOURCES = tests/t_control.c tests/lone_control.h tests/fake_host.h
 tests_t_attach_SOURCES = tests/t_attach.c tests/lone_control.h tests/fake_host.h
 
@@ -106,8 +107,10 @@ EXTRA_tests_t_arbiter_DEPENDENCIES = uschedd
 # ctl
 test_programs += tests/t_observe
 test_programs += tests/t_client tests/t_list
-tests_t_client_SOURCES = tests/t_client.c tests/fake_session.h tests/fake_peer.c tests/fake_peer.h
-tests_t_list_SOURCES = tests/t_list.c tests/fake_session.h tests/fake_peer.c tests/fake_peer.h
+tests_t_client_SOURCES = tests/t_client.c tests/fake_session.h tests/own_process.h tests/fake_peer.c \
+	tests/fake_peer.h
+tests_t_list_SOURCES = tests/t_list.c tests/fake_session.h tests/own_process.h tests/fake_peer.c \
+	tests/fake_peer.h
 check_PROGRAMS += tests/helper_fake
 tests_helper_fake_SOURCES = tests/helper_fake.c tests/fake_peer.c tests/fake_peer.h
 tests_helper_fake_LDADD = -lpthread

@@ -3,7 +3,6 @@
  * What a runtime is told at its start: a wrong option or variable is refused with a sentence on
  * stderr that names it, and nothing of the refused runtime is left behind.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,22 +13,11 @@
 #include <usched/usched.h>
 
 #include "harness.h"
+#include "own_process.h"
 #include "runtime/runtime.h"
 
 #define TEN "0123456789"
 #define SOON usched_after(UINT64_C(60000000000))
-
-static unsigned int entries(const char *directory)
-{
-	DIR *open = opendir(directory);
-	unsigned int count = 0;
-
-	while (open && readdir(open))
-		count++;
-	if (open)
-		closedir(open);
-	return count;
-}
 
 static char said[4096];
 
@@ -87,7 +75,7 @@ static void wrong_variables_are_refused(void)
 	struct usched_runtime *untouched = (struct usched_runtime *)&options, *runtime = untouched;
 
 	for (unsigned int i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-		unsigned int before = entries("/proc/self/fd");
+		unsigned int before = descriptors_open();
 		int error;
 
 		setenv(wrong[i].name, wrong[i].value, 1);
@@ -98,7 +86,7 @@ static void wrong_variables_are_refused(void)
 			       said);
 		CU_ASSERT_EQUAL(error, -EINVAL);
 		CU_ASSERT_PTR_NOT_NULL(strstr(said, wrong[i].name));
-		CU_ASSERT_EQUAL(entries("/proc/self/fd"), before);
+		CU_ASSERT_EQUAL(descriptors_open(), before);
 	}
 	CU_ASSERT_PTR_EQUAL(runtime, untouched);
 }
@@ -113,7 +101,7 @@ static void wrong_options_are_refused(void)
 
 	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		struct usched_runtime_options options = small();
-		unsigned int before = entries("/proc/self/fd");
+		unsigned int before = descriptors_open();
 
 		switch (i) {
 		case 0: options.quantum_ns = USCHED_QUANTUM_MIN_NS - 1; break;
@@ -129,7 +117,7 @@ static void wrong_options_are_refused(void)
 		}
 		CU_ASSERT_EQUAL(create(&runtime, &options), -EINVAL);
 		CU_ASSERT_PTR_NOT_NULL(strstr(said, names[i]));
-		CU_ASSERT_EQUAL(entries("/proc/self/fd"), before);
+		CU_ASSERT_EQUAL(descriptors_open(), before);
 		CU_ASSERT_PTR_NULL(runtime);
 	}
 }
@@ -206,13 +194,13 @@ static void a_runtime_leaves_nothing_behind(void)
 		CU_ASSERT_EQUAL(usched_join(id, NULL, SOON), 0);
 		CU_ASSERT_EQUAL(usched_runtime_destroy(runtime, SOON), 0);
 		if (i == 0) {		/* what the process keeps for all runtimes */
-			descriptors = entries("/proc/self/fd");
-			threads = entries("/proc/self/task");
+			descriptors = descriptors_open();
+			threads = threads_alive("");
 		}
 	}
 	unsetenv("USCHED_QUANTUM_FLOOR_NS");
-	CU_ASSERT_EQUAL(entries("/proc/self/fd"), descriptors);
-	CU_ASSERT_EQUAL(entries("/proc/self/task"), threads);
+	CU_ASSERT_EQUAL(descriptors_open(), descriptors);
+	CU_ASSERT_EQUAL(threads_alive(""), threads);
 }
 
 static void no_more_than_63_runtimes(void)
@@ -230,7 +218,7 @@ static void no_more_than_63_runtimes(void)
 	CU_ASSERT_EQUAL_FATAL(create(&more, &options), 0);
 	CU_ASSERT_EQUAL(usched_runtime_destroy(more, SOON), 0);
 	more = NULL;
-	before = entries("/proc/self/fd");
+	before = descriptors_open();
 	options.carriers_max = 2;
 	/* The tick that each runtime can have: an emulator has 32 POSIX timers in all. */
 	options.tick = USCHED_TICK_TIMERFD;
@@ -257,7 +245,7 @@ static void no_more_than_63_runtimes(void)
 	unsetenv("USCHED_QUANTUM_FLOOR_NS");
 	for (unsigned int i = 0; i < count; i++)
 		CU_ASSERT_EQUAL(usched_runtime_destroy(runtimes[i], SOON), 0);
-	CU_ASSERT_EQUAL(entries("/proc/self/fd"), before);
+	CU_ASSERT_EQUAL(descriptors_open(), before);
 }
 
 int main(void)
