@@ -10,7 +10,8 @@
 #include <string.h>
 
 /* Those that @counts, with @argument handed on, of a directory's entries. */
-static inline unsigned int entries_of(const char *path, bool (*counts)(const char *name, const char *argument),
+static inline unsigned int entries_of(const char *path,
+				      bool (*counts)(const char *name, const char *argument),
 				      const char *argument)
 {
 	DIR *directory = opendir(path);

@@ -41,7 +41,7 @@
  *	revoke REQUESTED: "regain"		revoke = TAKEN, "taken"
  *
  * A second fiber waits for the worker all the time: it is why the monitor asks. Ticks are off, or
- * forced.
+ * forced. One file, since all of them begin from this scene.
  */
 #include <pthread.h>
 #include <signal.h>

@@ -18,6 +18,7 @@
  * a point of worker/step.h to set it, and its way back is stepped from the fiber that switches there.
  *
  * Long operations are sampled, so that the program takes seconds; USCHED_STEP_ALL=1 leaves nothing out.
+ * One file, since the operations differ in what they do and count, and not in how they are stepped.
  */
 #include <errno.h>
 #include <signal.h>

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/format.h"
@@ -19,24 +18,15 @@
 enum {
 	AGE_TURN_NS = 10000000,		/* one fiber of each lower priority */
 	LATE_NS = 4000000,		/* that a tick may be late	*/
-	LEAST_NS = 500000,		/* between two passes: less proves nothing */
-	BUSY_PERCENT = 90,		/* of a pass: a clock that moved more never stood still */
-	HALF_PERCENT = 50,		/* the same for one whose carrier had no worker at its start */
-	STILL_PERCENT = 10,		/* one that moved less stood still all the time */
+	STILL_NS = 30000,		/* less standing still, and this part of its time, */
+	STILL_PERCENT = 5,		/* are interrupts and our own passes */
+	LEAST_NS = 500000,		/* where the kernel does not tell: at least so long, */
+	SURELY_PERCENT = 90,		/* and this part of its time, is taken for blocked */
 };
 
 void usched_monitor_init(struct usched_scheduler *scheduler)
 {
 	scheduler->membarrier = scheduler->membarrier && usched_membarrier_register();
-}
-
-static uint64_t thread_clock_ns(const struct usched_carrier *carrier)
-{
-	struct timespec clock;
-
-	if (clock_gettime(carrier->clock, &clock))
-		return 0;
-	return (uint64_t)clock.tv_sec * 1000000000 + (uint64_t)clock.tv_nsec;
 }
 
 /* Does the kernel say that the thread is inside a system call or a fault, and not on a CPU? With a masked
@@ -186,22 +176,44 @@ bool usched_monitor_take_blocked(struct usched_worker *worker, struct usched_car
 }
 
 /*
- * The carrier has not been on a CPU all the time since the last pass: is it blocked? Or the kernel gave
- * its CPU to somebody else. Where the kernel does not tell, the clock's word must do.
- *
- * To ask costs 30 us where the caches are cold, so who runs is not to be asked. A @newcomer got the
- * worker after that pass, and may have run before it did since it was looked at as an owner: where
- * carriers that compute take turns, most come to more than half a pass. One that ran as long and is
- * blocked is found at the next pass.
+ * What a carrier did since it was last looked at as an owner. All the time that it owned a worker it should
+ * have been on a CPU: what its CPU clock lacks of that it stood still, blocked in the kernel, or because
+ * the kernel had given its CPU to somebody else.
  */
-static bool stands_still(struct usched_worker *worker, struct usched_carrier *owner, bool newcomer,
-			 uint64_t ran_ns, uint64_t passed_ns)
+struct look {
+	uint64_t clock_ns;		/* its CPU clock			*/
+	int64_t owned_ns, still_ns;
+};
+
+/* Relaxed, and a part of it may be of a moment later: a guess, which the next look does not inherit. */
+static struct look look_since_last(struct usched_carrier *owner)
 {
-	if (!newcomer && passed_ns < LEAST_NS)
+	uint64_t begun_cycles = atomic_load_explicit(&owner->begun_cycles, memory_order_relaxed);
+	uint64_t cycles = atomic_load_explicit(&owner->owned_cycles, memory_order_relaxed);
+	uint64_t looked_cycles = atomic_load_explicit(&owner->looked_cycles, memory_order_relaxed);
+	uint64_t looked_ns = atomic_load_explicit(&owner->looked_clock_ns, memory_order_relaxed);
+	struct look look = { .clock_ns = usched_carrier_clock_ns(owner) };
+
+	if (begun_cycles)
+		cycles += usched_cycles() - begun_cycles;
+	look.owned_ns = (int64_t)usched_cycles_to_ns(&owner->scheduler->rate, cycles - looked_cycles);
+	look.still_ns = look.owned_ns - (int64_t)(look.clock_ns - looked_ns);
+	atomic_store_explicit(&owner->looked_cycles, cycles, memory_order_relaxed);
+	atomic_store_explicit(&owner->looked_clock_ns, look.clock_ns, memory_order_relaxed);
+	return look;
+}
+
+/* To ask the kernel costs 30 us where the caches are cold, so who runs is not to be asked. */
+static bool stands_still(struct usched_worker *worker, struct usched_carrier *owner,
+			 const struct look *look)
+{
+	bool surely = look->still_ns >= LEAST_NS &&
+		      look->still_ns > look->owned_ns * SURELY_PERCENT / 100;
+
+	if (look->still_ns < STILL_NS + look->owned_ns * STILL_PERCENT / 100 || !has_other_work(worker))
 		return false;
-	if (ran_ns >= passed_ns * (newcomer ? HALF_PERCENT : BUSY_PERCENT) / 100 || !has_other_work(worker))
-		return false;
-	return is_blocked(owner, !newcomer && ran_ns < passed_ns * STILL_PERCENT / 100);
+	USCHED_STEP("still", owner);
+	return is_blocked(owner, surely);
 }
 
 static void look_at(struct usched_scheduler *scheduler, struct usched_worker *worker,
@@ -211,28 +223,23 @@ static void look_at(struct usched_scheduler *scheduler, struct usched_worker *wo
 	uint64_t dispatches = atomic_load_explicit(&worker->counters.dispatches,
 						   memory_order_relaxed);
 	uint64_t ticks = atomic_load_explicit(&worker->counters.ticks, memory_order_relaxed);
-	uint64_t clock_ns, passed_ns, ran_ns, quantum_ns;
 	struct usched_fiber *fiber;
-	bool newcomer;
+	uint64_t quantum_ns;
+	struct look look;
 
 	atomic_store_explicit(&worker->poll_due, true, memory_order_relaxed);
 	if (!owner || !atomic_load_explicit(&owner->ready, memory_order_acquire))
 		return;
-	clock_ns = thread_clock_ns(owner);
-	passed_ns = now_ns - worker->pass_ns;
-	ran_ns = clock_ns - owner->pass_clock_ns;
-	newcomer = owner != worker->seen_owner;
-	worker->seen_owner = owner;
-	worker->pass_ns = now_ns;
-	owner->pass_clock_ns = clock_ns;
-	if (newcomer || dispatches != worker->seen_dispatches ||
+	look = look_since_last(owner);
+	if (owner != worker->seen_owner || dispatches != worker->seen_dispatches ||
 	    atomic_load_explicit(&owner->in_runtime, memory_order_relaxed)) {
+		worker->seen_owner = owner;
 		worker->seen_dispatches = dispatches;
 		worker->seen_ticks = ticks;
-		worker->seen_clock_ns = clock_ns;
+		worker->seen_clock_ns = look.clock_ns;
 		worker->seen_since_ns = now_ns;
 		if (!atomic_load_explicit(&owner->in_runtime, memory_order_relaxed) &&
-		    stands_still(worker, owner, newcomer, ran_ns, passed_ns))
+		    stands_still(worker, owner, &look))
 			take(scheduler, worker, owner);
 		return;
 	}
@@ -246,15 +253,15 @@ static void look_at(struct usched_scheduler *scheduler, struct usched_worker *wo
 		return;
 	if (atomic_load_explicit(&worker->tick_off, memory_order_relaxed))
 		usched_tick_wanted(worker);
-	if (stands_still(worker, owner, false, ran_ns, passed_ns)) {
+	if (stands_still(worker, owner, &look)) {
 		take(scheduler, worker, owner);
 		return;
 	}
 	/* A hint like the rest; a descriptor's memory is always there to be read. */
 	fiber = usched_current(owner);
 	quantum_ns = fiber ? usched_quantum_of(worker, fiber) : 0;
-	ran_ns = clock_ns - worker->seen_clock_ns;
-	if (quantum_ns && ran_ns > 2 * quantum_ns + LATE_NS && ticks == worker->seen_ticks &&
+	if (quantum_ns && ticks == worker->seen_ticks &&
+	    look.clock_ns - worker->seen_clock_ns > 2 * quantum_ns + LATE_NS &&
 	    usched_fiber_mode(fiber) != USCHED_PREEMPT_NEVER &&
 	    atomic_load_explicit(&fiber->sections, memory_order_relaxed) == 0) {
 		/* It runs, but no tick arrives: busy in the kernel, or the signal is blocked. On a

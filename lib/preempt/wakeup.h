@@ -6,11 +6,11 @@
  * Wake-up preemption: a fiber that becomes ready does not wait for the quantum of the one that runs.
  *
  * While a worker runs user code nobody looks at its timers and its epoll. The monitor does: it
- * sleeps in one poll(2) over the armed workers' epolls, until the earliest timer. When something is ready, and
- * the running fiber has had the minimum slice, it marks the worker urgent for this very dispatch and
- * sends a tick. The handler then makes room (row 3 of decide.c), polls, and the fiber that has just
- * become ready runs next. A timer is known before it is due: where perf makes the ticks, one is ordered
- * for that moment, and the monitor looks a little later whether it came.
+ * sleeps in one poll(2) over the armed workers' epolls, until the earliest timer. When something is
+ * ready, and the running fiber has had the minimum slice, it marks the worker urgent for this very
+ * dispatch and sends a tick. The handler then makes room (row 3 of decide.c), polls, and the fiber that
+ * has just become ready runs next. A timer is known before it is due: where perf makes the ticks, one
+ * is ordered for that moment, and the monitor looks a little later whether it came.
  *
  *	armed ---- the worker's epoll is ready ----> ready
  *	  ^		(one event, then silent)	|  urgent sent, or the worker sees to it itself

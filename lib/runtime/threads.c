@@ -89,7 +89,6 @@ static void *carrier_thread(void *argument)
 	carrier->thread = pthread_self();
 	carrier->tid = (pid_t)syscall(SYS_gettid);
 	pthread_getcpuclockid(pthread_self(), &carrier->clock);
-	carrier->pass_clock_ns = 0;
 	snprintf(name, sizeof(name), "us/c%u", carrier->index);
 	pthread_setname_np(pthread_self(), name);
 	/* Sleepers wake when their time comes, not up to 50 us later. */
@@ -115,6 +114,7 @@ static void *carrier_thread(void *argument)
 		runtime->tick_cost_ns = usched_tick_cost_ns(carrier, cycles_to_ns);
 		pthread_sigmask(SIG_SETMASK, &old, NULL);
 	}
+	usched_carrier_reset(carrier);
 	atomic_store_explicit(&carrier->ready, true, memory_order_release);	/* [V1] */
 	usched_carrier_main(carrier);
 	/* A last tick must not find a plain thread: it would be taken for the program's. */

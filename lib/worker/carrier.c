@@ -3,6 +3,7 @@
  * The carriers' side of the protocol: wait, give, regain, and the spares; see carrier.h.
  */
 #include <sched.h>
+#include <time.h>
 
 #include "base/assert.h"
 #include "base/futex.h"
@@ -14,6 +15,25 @@ USCHED_DEFINE_THREAD_SLOT(usched_carrier_self, struct usched_carrier *);
 #if USCHED_DEBUG
 void (*_Atomic usched_step_hook)(const char *point, void *carrier);
 #endif
+
+uint64_t usched_carrier_clock_ns(const struct usched_carrier *carrier)
+{
+	struct timespec clock;
+
+	if (clock_gettime(carrier->clock, &clock))
+		return 0;
+	return (uint64_t)clock.tv_sec * 1000000000 + (uint64_t)clock.tv_nsec;
+}
+
+void usched_carrier_reset(struct usched_carrier *carrier)
+{
+	atomic_store_explicit(&carrier->begun_cycles, 0, memory_order_relaxed);
+	atomic_store_explicit(&carrier->looked_cycles,
+			      atomic_load_explicit(&carrier->owned_cycles, memory_order_relaxed),
+			      memory_order_relaxed);
+	atomic_store_explicit(&carrier->looked_clock_ns, usched_carrier_clock_ns(carrier),
+			      memory_order_relaxed);
+}
 
 bool usched_carrier_wait(struct usched_carrier *carrier)
 {
@@ -36,6 +56,7 @@ bool usched_carrier_wait(struct usched_carrier *carrier)
 	atomic_store_explicit(&worker->mode, USCHED_WORKER_MODE_OWNED, memory_order_relaxed);
 	atomic_store_explicit(&carrier->pending, false, memory_order_relaxed);
 	carrier->slice_start_cycles = usched_cycles();
+	usched_carrier_begin(carrier, carrier->slice_start_cycles);
 	/* The fiber that goes on here has this worker from now: its slice begins. */
 	carrier->tick_dispatches = atomic_load_explicit(&worker->counters.dispatches,
 							memory_order_relaxed);
@@ -79,6 +100,8 @@ void usched_regain(struct usched_carrier *carrier)
 	fiber = usched_current(carrier);
 	usched_assert(fiber != NULL);
 	carrier->losses++;
+	/* For a part of that time it had none, and the kernel may have worked for it then. */
+	usched_carrier_reset(carrier);
 	atomic_store_explicit(&carrier->worker, NULL, memory_order_relaxed);
 	atomic_store_explicit(&carrier->revoke, USCHED_REVOKE_NONE, memory_order_release); /* [P4] */
 	atomic_store_explicit(&fiber->bound, carrier, memory_order_relaxed);	/* F3 */

@@ -195,6 +195,39 @@ static inline void usched_end_visit(struct usched_carrier *carrier, bool was_ins
 		usched_leave_here(carrier);
 }
 
+/*
+ * How long a carrier has owned a worker, and not slept in its poll: so long it should have been on a CPU.
+ * What its CPU clock lacks of that it stood still, and the monitor judges by that; see stands_still() in
+ * preempt/monitor.c. By the carrier's own thread.
+ */
+static inline void usched_carrier_begin(struct usched_carrier *carrier, uint64_t now_cycles)
+{
+	atomic_store_explicit(&carrier->begun_cycles, now_cycles, memory_order_relaxed);
+}
+
+static inline void usched_carrier_end(struct usched_carrier *carrier, uint64_t now_cycles)
+{
+	uint64_t begun_cycles = atomic_load_explicit(&carrier->begun_cycles, memory_order_relaxed);
+	uint64_t owned_cycles = atomic_load_explicit(&carrier->owned_cycles, memory_order_relaxed);
+
+	atomic_store_explicit(&carrier->begun_cycles, 0, memory_order_relaxed);
+	atomic_store_explicit(&carrier->owned_cycles, owned_cycles + now_cycles - begun_cycles,
+			      memory_order_relaxed);
+}
+
+/* Before the worker is given away: the kernel may let whoever gets it run first, and for long. */
+static inline void usched_carrier_disown(struct usched_carrier *carrier)
+{
+	usched_carrier_end(carrier, usched_cycles());
+	atomic_store_explicit(&carrier->worker, NULL, memory_order_relaxed);
+}
+
+/** usched_carrier_reset() - what its thread has run and owned until now counts no more */
+void usched_carrier_reset(struct usched_carrier *carrier);
+
+/** usched_carrier_clock_ns() - its thread's CPU clock; 0: it cannot be read */
+uint64_t usched_carrier_clock_ns(const struct usched_carrier *carrier);
+
 /**
  * usched_carrier_wait() - sleep until somebody gives this carrier a worker
  *

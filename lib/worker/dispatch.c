@@ -790,7 +790,7 @@ const struct usched_context *usched_fiber_main(void *argument)
 static void dispatch_bound(struct usched_carrier *carrier, struct usched_worker *worker,
 			   struct usched_fiber *fiber)
 {
-	atomic_store_explicit(&carrier->worker, NULL, memory_order_relaxed);
+	usched_carrier_disown(carrier);
 	atomic_store_explicit(&worker->mode, USCHED_WORKER_MODE_MOVING, memory_order_relaxed);
 	usched_spare_push(carrier);
 	usched_carrier_give(usched_fiber_bound(fiber), worker);

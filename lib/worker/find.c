@@ -360,6 +360,7 @@ static void sleep_until_work(struct usched_carrier *carrier)
 		usched_poll(carrier, 0);
 	} else if (!work_in_sight(worker) && !must_stop(worker)) {
 		scheduler->hooks.tick_stop(carrier);
+		usched_carrier_end(carrier, usched_cycles());
 		began_ns = usched_clock_now_ns();
 		atomic_store_explicit(&worker->idle_since_ns, began_ns, memory_order_relaxed);
 		usched_poll(carrier, timeout_ns);
@@ -368,6 +369,7 @@ static void sleep_until_work(struct usched_carrier *carrier)
 			   atomic_load_explicit(&worker->counters.idle_ns, memory_order_relaxed);
 		atomic_store_explicit(&worker->counters.idle_ns, slept_ns,
 				      memory_order_release);			/* [I1] */
+		usched_carrier_begin(carrier, usched_cycles());
 	}
 	claim_idle(scheduler, worker->number);
 	atomic_store_explicit(&worker->mode, USCHED_WORKER_MODE_OWNED, memory_order_relaxed);

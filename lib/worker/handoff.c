@@ -82,7 +82,7 @@ void usched_hand_off(struct usched_carrier *carrier, struct usched_carrier *targ
 		usched_unpick(worker, fiber);
 	else
 		usched_queue(worker, fiber, USCHED_RING_USED);
-	atomic_store_explicit(&carrier->worker, NULL, memory_order_relaxed);
+	usched_carrier_disown(carrier);
 	atomic_store_explicit(&worker->mode, USCHED_WORKER_MODE_MOVING, memory_order_relaxed);
 	USCHED_STEP("handoff", carrier);
 	usched_carrier_give(target, worker);		/* K4: the worker is gone */
@@ -110,7 +110,7 @@ void usched_surrender(struct usched_carrier *carrier)
 		bind_fiber(carrier, fiber);
 		usched_inbox_push(&pool->inbox, fiber);
 	}
-	atomic_store_explicit(&carrier->worker, NULL, memory_order_relaxed);
+	usched_carrier_disown(carrier);
 	atomic_store_explicit(&worker->owner, NULL, memory_order_relaxed);
 	if (!fiber)
 		usched_spare_push(carrier);

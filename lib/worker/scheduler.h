@@ -180,7 +180,6 @@ struct usched_worker {
 	uint64_t seen_ticks;
 	struct usched_carrier *seen_owner;
 	uint64_t seen_clock_ns;			/* the owner's CPU clock when dispatches moved	*/
-	uint64_t pass_ns;			/* the last pass				*/
 	uint64_t seen_since_ns;			/* when dispatches last moved			*/
 	struct usched_watch watch;
 	uint64_t automatic_ns;			/* the quantum that adapts itself; 0: not begun	*/
@@ -249,7 +248,11 @@ struct usched_carrier {
 	_Atomic uint32_t cpu;			/* of its affinity; written by who gives it work */
 	pthread_t thread;
 	clockid_t clock;
-	uint64_t pass_clock_ns;			/* at the monitor's last look at it as an owner */
+	/* For the monitor's guesses; relaxed. See usched_carrier_begin().		*/
+	_Atomic uint64_t owned_cycles;		/* so long it has owned workers, until it had none */
+	_Atomic uint64_t begun_cycles;		/* has had one since; 0: has none		*/
+	_Atomic uint64_t looked_cycles;		/* what it had owned at the last look		*/
+	_Atomic uint64_t looked_clock_ns;	/* what its CPU clock said then			*/
 	_Atomic bool ready;			/* release by its thread -> acquire: tid, clock and
 						   tick are set; cleared before it is to end, [V1] */
 	_Atomic uint32_t holds;			/* who use the tick of another's carrier, [V1]	*/

@@ -9,6 +9,8 @@
  * before it, the links and the list are used by one at a time, and nobody touches the event when it is
  * gone. A switch is left out: a fiber's waiter is committed by its own thread, and the fiber goes on
  * when it was put into an inbox, which is one release store here. Runtimes that end are left out, too.
+ *
+ * One file, since every step of every party works on the same words.
  */
 #include <ctype.h>
 #include <string.h>
