@@ -185,7 +185,10 @@ struct look {
 	int64_t owned_ns, still_ns;
 };
 
-/* Relaxed, and a part of it may be of a moment later: a guess, which the next look does not inherit. */
+/*
+ * Relaxed: some of it may be of a moment later, when the carrier has given its worker away or has another
+ * one. Then this guess is wrong, and perhaps the next; whoever is blocked does neither.
+ */
 static struct look look_since_last(struct usched_carrier *owner)
 {
 	uint64_t begun_cycles = atomic_load_explicit(&owner->begun_cycles, memory_order_relaxed);
@@ -193,11 +196,16 @@ static struct look look_since_last(struct usched_carrier *owner)
 	uint64_t looked_cycles = atomic_load_explicit(&owner->looked_cycles, memory_order_relaxed);
 	uint64_t looked_ns = atomic_load_explicit(&owner->looked_clock_ns, memory_order_relaxed);
 	struct look look = { .clock_ns = usched_carrier_clock_ns(owner) };
+	uint64_t now_cycles = usched_cycles();
 
-	if (begun_cycles)
-		cycles += usched_cycles() - begun_cycles;
-	look.owned_ns = (int64_t)usched_cycles_to_ns(&owner->scheduler->rate, cycles - looked_cycles);
-	look.still_ns = look.owned_ns - (int64_t)(look.clock_ns - looked_ns);
+	/* Another CPU's counter may be a little ahead. */
+	if (begun_cycles && now_cycles > begun_cycles)
+		cycles += now_cycles - begun_cycles;
+	if (look.clock_ns && cycles > looked_cycles) {
+		look.owned_ns = (int64_t)usched_cycles_to_ns(&owner->scheduler->rate,
+							     cycles - looked_cycles);
+		look.still_ns = look.owned_ns - (int64_t)(look.clock_ns - looked_ns);
+	}
 	atomic_store_explicit(&owner->looked_cycles, cycles, memory_order_relaxed);
 	atomic_store_explicit(&owner->looked_clock_ns, look.clock_ns, memory_order_relaxed);
 	return look;
