@@ -211,7 +211,10 @@ static struct look look_since_last(struct usched_carrier *owner)
 	return look;
 }
 
-/* To ask the kernel costs 30 us where the caches are cold, so who runs is not to be asked. */
+/*
+ * To ask the kernel costs 30 us where the caches are cold, so who runs is not to be asked. Where it does not
+ * tell, the clock's word must do.
+ */
 static bool stands_still(struct usched_worker *worker, struct usched_carrier *owner,
 			 const struct look *look)
 {
@@ -220,7 +223,6 @@ static bool stands_still(struct usched_worker *worker, struct usched_carrier *ow
 
 	if (look->still_ns < STILL_NS + look->owned_ns * STILL_PERCENT / 100 || !has_other_work(worker))
 		return false;
-	USCHED_STEP("still", owner);
 	return is_blocked(owner, surely);
 }
 

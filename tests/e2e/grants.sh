@@ -92,12 +92,29 @@ has_all()	# PID
 	proved_as_granted "$1" && [ "$(wc -l < "$scratch/proved.$1")" -eq "$cpus" ]
 }
 
+# Has a process ended that nobody stopped? Says which, and what was on any stderr last.
+one_is_lost()
+{
+	local pid
+	for pid in "${children[@]}"; do
+		if gone "$pid"; then
+			echo "process $pid has ended; stderr: $(tail -qn 3 "$scratch"/*.err | tr '\n' ' ')"
+			return
+		fi
+	done
+	return 1
+}
+
 # As check, for what becomes true within a generous limit; says what was still missing.
 becomes()	# NAME COMMAND...
 {
-	local name=$1 tries=20
+	local name=$1 tries=20 lost
 	shift
 	while ! "$@" > "$scratch/why" 2>&1; do
+		if lost=$(one_is_lost); then
+			bad "$name" "$lost"
+			exit 1
+		fi
 		tries=$((tries - 1))
 		if [ "$tries" -eq 0 ]; then
 			bad "$name" "$(tr '\n' ' ' < "$scratch/why")"
