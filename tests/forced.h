@@ -176,13 +176,18 @@ static inline void forced_tick(struct usched_carrier *carrier)
  * where each hand-off is counted. It is held at the beginning of a pass.
  */
 static void (*_Atomic forced_hook)(const char *point, void *carrier);
-static _Atomic bool monitor_is_to_stand, monitor_stands;
+static _Atomic bool monitor_is_to_stand, monitor_stands, monitor_may_pass;
 
 static inline void forced_step(const char *point, void *carrier)
 {
 	void (*hook)(const char *, void *) = atomic_load(&forced_hook);
 
 	while (is(point, "pass") && atomic_load(&monitor_is_to_stand)) {
+		if (atomic_load(&monitor_may_pass)) {
+			atomic_store(&monitor_stands, false);	/* first, see let_monitor_pass() */
+			atomic_store(&monitor_may_pass, false);
+			break;
+		}
 		atomic_store(&monitor_stands, true);
 		pause_shortly();
 	}
@@ -195,6 +200,14 @@ static inline void stop_monitor(struct usched_runtime *runtime)
 	atomic_store(&monitor_stands, false);
 	atomic_store(&monitor_is_to_stand, true);
 	HOLD_UNTIL((usched_monitor_wake(&runtime->scheduler), atomic_load(&monitor_stands)));
+}
+
+/* Once: then it stands again, before the next one. It was stopped. */
+static inline void let_monitor_pass(struct usched_runtime *runtime)
+{
+	atomic_store(&monitor_may_pass, true);
+	HOLD_UNTIL((usched_monitor_wake(&runtime->scheduler),
+		    !atomic_load(&monitor_may_pass) && atomic_load(&monitor_stands)));
 }
 
 /* Before the runtime ends, too. */

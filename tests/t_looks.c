@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the monitor makes of a look at a carrier. The passes are counted: one comes when the test lets it.
+ * What the monitor makes of a look at a carrier. Its passes are counted: one comes when the test lets it.
  *
  *	fiber "blocker" on the only worker	main thread, and the monitor
  *	read(2) of an empty pipe
@@ -32,60 +32,27 @@ enum { TURNS = 5, COMPUTE_NS = 5000000 };
 
 static struct usched_runtime *runtime;
 static int pipe_ends[2];
-static _Atomic uint32_t passes_left, computed;
-static _Atomic bool passes_are_counted, stands, is_over;
+static _Atomic uint32_t computed;
+static _Atomic bool is_over;
 static _Atomic(struct usched_carrier *) blocker;	/* the fiber's, in this turn */
 static _Atomic uint64_t began_ns;
-
-static void counts_passes(const char *point, void *carrier)
-{
-	(void)carrier;
-	if (!is(point, "pass"))
-		return;
-	while (atomic_load(&passes_are_counted)) {
-		if (atomic_load(&passes_left) > 0) {
-			atomic_store(&stands, false);	/* first, see count_passes() */
-			atomic_fetch_sub(&passes_left, 1);
-			return;
-		}
-		atomic_store(&stands, true);
-		pause_shortly();
-	}
-	atomic_store(&stands, false);
-}
-
-/* So many more; then the next one stands. */
-static void count_passes(uint32_t count)
-{
-	atomic_store(&passes_left, count);
-	atomic_store(&passes_are_counted, true);
-	HOLD_UNTIL((usched_monitor_wake(&runtime->scheduler),
-		    atomic_load(&passes_left) == 0 && atomic_load(&stands)));
-}
-
-static uint64_t cpu_time_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 static void *blocks_and_computes(void *argument)
 {
 	char byte;
 
 	for (uint32_t i = 0; i < TURNS; i++) {
+		struct usched_carrier *carrier = usched_carrier_self_get();
 		uint64_t until_ns;
 
-		atomic_store(&blocker, usched_carrier_self_get());
+		atomic_store(&blocker, carrier);
 		if (read(pipe_ends[0], &byte, 1) != 1)
 			return argument;
 		if (usched_self() == 0)		/* here it notices that the worker was taken */
 			return argument;
 		atomic_store(&began_ns, usched_clock_now_ns());
-		until_ns = cpu_time_ns() + COMPUTE_NS;
-		while (cpu_time_ns() < until_ns)
+		until_ns = usched_carrier_clock_ns(carrier) + COMPUTE_NS;
+		while (usched_carrier_clock_ns(carrier) < until_ns)
 			;
 		atomic_store(&computed, i + 1);
 		if (read(pipe_ends[0], &byte, 1) != 1)
@@ -148,7 +115,6 @@ static void who_blocks_is_found_by_the_next_pass(void)
 	CU_ASSERT_EQUAL_FATAL(pipe(pipe_ends), 0);
 	atomic_store(&holds_expired, 0);
 	usched_step_hook = forced_step;
-	atomic_store(&forced_hook, counts_passes);
 	CU_ASSERT_EQUAL_FATAL(usched_runtime_create(&runtime, &options), 0);
 	CU_ASSERT_EQUAL_FATAL(usched_spawn(runtime, &fibers[0], blocks_and_computes, fibers, NULL), 0);
 	CU_ASSERT_EQUAL_FATAL(usched_spawn(runtime, &fibers[1], gives_way, NULL, NULL), 0);
@@ -156,7 +122,7 @@ static void who_blocks_is_found_by_the_next_pass(void)
 		uint64_t still_until_ns;
 
 		HOLD_UNTIL(has_lost());
-		count_passes(0);
+		stop_monitor(runtime);
 		CU_ASSERT_EQUAL(write(pipe_ends[1], "x", 1), 1);
 		HOLD_UNTIL(atomic_load(&computed) == i + 1 && is_in_a_call());
 		/* It stands still for as long as it ran: no look can take that for running. */
@@ -164,10 +130,10 @@ static void who_blocks_is_found_by_the_next_pass(void)
 		while (usched_clock_now_ns() < still_until_ns)
 			pause_shortly();
 		CU_ASSERT_FALSE(has_lost());
-		count_passes(1);
+		let_monitor_pass(runtime);
 		CU_ASSERT(has_lost());
 		CU_ASSERT_EQUAL_FATAL(atomic_load(&holds_expired), 0);
-		atomic_store(&passes_are_counted, false);
+		let_monitor_go();
 		atomic_store(&blocker, NULL);
 		CU_ASSERT_EQUAL(write(pipe_ends[1], "x", 1), 1);
 	}
@@ -176,7 +142,6 @@ static void who_blocks_is_found_by_the_next_pass(void)
 	atomic_store(&is_over, true);
 	CU_ASSERT_EQUAL(usched_join(fibers[1], NULL, SOON), 0);
 	CU_ASSERT_EQUAL(usched_runtime_destroy(runtime, SOON), 0);
-	atomic_store(&forced_hook, NULL);
 	close(pipe_ends[0]);
 	close(pipe_ends[1]);
 }
